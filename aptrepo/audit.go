@@ -1,0 +1,94 @@
+package aptrepo
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"slices"
+	"time"
+)
+
+// An Actor is who causes a change. The zero Actor is the system itself.
+type Actor struct {
+	Name      string // "admin", "token:ci"; "" = "system"
+	IP        string // client address, "" for scheduled work
+	RequestID string
+	// Distributions, when not empty, are the only ones this actor may write:
+	// other changes give ErrScope.
+	Distributions []string
+}
+
+// MayWrite reports whether the actor's scope takes in a distribution.
+func (a Actor) MayWrite(codename string) bool {
+	return len(a.Distributions) == 0 || slices.Contains(a.Distributions, codename)
+}
+
+type actorKey struct{}
+
+// WithActor returns a context in which changes are done, and audited, in the
+// name of a.
+func WithActor(ctx context.Context, a Actor) context.Context {
+	return context.WithValue(ctx, actorKey{}, a)
+}
+
+// ActorFrom returns the context's actor, by default the system.
+func ActorFrom(ctx context.Context) Actor {
+	a, _ := ctx.Value(actorKey{}).(Actor)
+	if a.Name == "" {
+		a.Name = "system"
+	}
+	return a
+}
+
+// Results of audited actions.
+const (
+	ResultSuccess = "success"
+	ResultFailure = "failure"
+	ResultDenied  = "denied"
+	ResultPartial = "partial"
+)
+
+// An AuditEntry records one action. Entries form a hash chain: changing,
+// removing or reordering one breaks every later Hash.
+type AuditEntry struct {
+	ID        int64     `json:"id"`        // 1, 2, 3 ..., set by the Store
+	Time      time.Time `json:"timestamp"` // UTC, whole seconds
+	Action    string    `json:"action"`    // "package.upload"
+	User      string    `json:"user"`
+	IP        string    `json:"ip"`
+	Result    string    `json:"result"`
+	Target    string    `json:"target"`
+	Package   string    `json:"package"`
+	Version   string    `json:"version"`
+	Detail    string    `json:"detail"`
+	RequestID string    `json:"request_id"`
+	Hash      string    `json:"hash,omitempty"` // hex, set by the Store
+}
+
+// Chain returns the hash of e behind an entry with hash prev ("" for the
+// first): lower-case hex of SHA-256 over prev and e's JSON form, keys in the
+// order of the struct, without hash.
+func (e AuditEntry) Chain(prev string) (string, error) {
+	e.Hash = ""
+	e.Time = e.Time.UTC().Truncate(time.Second)
+	body, err := json.Marshal(e)
+	if err != nil {
+		return "", err
+	}
+	sum := sha256.Sum256(append([]byte(prev), body...))
+	return hex.EncodeToString(sum[:]), nil
+}
+
+// audit starts an entry for the context's actor.
+func (r *Repo) audit(ctx context.Context, action, result string) AuditEntry {
+	a := ActorFrom(ctx)
+	return AuditEntry{
+		Time:      r.now().UTC().Truncate(time.Second),
+		Action:    action,
+		User:      a.Name,
+		IP:        a.IP,
+		Result:    result,
+		RequestID: a.RequestID,
+	}
+}

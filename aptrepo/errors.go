@@ -1,0 +1,60 @@
+package aptrepo
+
+import (
+	"errors"
+	"fmt"
+)
+
+// Errors that callers can tell apart with errors.Is.
+var (
+	ErrUnknownDistribution   = errors.New("distribution does not exist")
+	ErrDistributionExists    = errors.New("distribution exists already")
+	ErrUnknownComponent      = errors.New("distribution has no such component")
+	ErrUnsupportedArch       = errors.New("distribution does not take this architecture")
+	ErrSameDistribution      = errors.New("source and target distribution are the same")
+	ErrPackageNotFound       = errors.New("package does not exist")
+	ErrVersionNotFound       = errors.New("version does not exist")
+	ErrArtifactNotFound      = errors.New("artifact does not exist")
+	ErrGenerationNotFound    = errors.New("generation does not exist")
+	ErrNotPublished          = errors.New("not published")
+	ErrConflict              = errors.New("name, version and architecture are taken by other contents")
+	ErrInvalidPackage        = errors.New("not an acceptable package")
+	ErrInvalid               = errors.New("invalid value")
+	ErrScope                 = errors.New("outside the distributions that this token may write")
+	ErrStale                 = errors.New("another generation was published first")
+	ErrUnavailable           = errors.New("storage is out of reach")
+	ErrFull                  = errors.New("storage is full")
+	ErrNoSigningKey          = errors.New("no signing key")
+	ErrForgetNeedsPermission = errors.New("forgetting a version is not permitted")
+)
+
+// A ConflictError says that a package's key is taken by other bytes. It
+// matches ErrConflict.
+type ConflictError struct {
+	Key      Key
+	Incoming string // SHA-256 of the refused file, lower-case hex
+	Existing string
+	Deleted  bool // the existing version was deleted, but served once
+}
+
+func (e *ConflictError) Error() string {
+	was := ""
+	if e.Deleted {
+		was = " (deleted since)"
+	}
+	return fmt.Sprintf("%s %s %s exists with other contents%s", e.Key.Name, e.Key.Version, e.Key.Arch, was)
+}
+
+// Is reports whether target is ErrConflict.
+func (e *ConflictError) Is(target error) bool { return target == ErrConflict }
+
+// A FieldError names the field that is not valid. It matches ErrInvalid.
+type FieldError struct {
+	Field   string // dotted path, [n] for list items
+	Message string
+}
+
+func (e *FieldError) Error() string { return e.Field + " " + e.Message }
+
+// Is reports whether target is ErrInvalid.
+func (e *FieldError) Is(target error) bool { return target == ErrInvalid }

@@ -1,0 +1,153 @@
+package aptrepo
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/repod-io/repod/aptrepo/storage"
+	"github.com/repod-io/repod/deb"
+	"github.com/repod-io/repod/index"
+)
+
+// A Repo is an APT repository: a storage for files, a store for what is
+// known about them, and the rules between. Fill in Storage and Store and use
+// it; the other fields have defaults. Fields must not change after the first
+// call of a method. All methods are safe for concurrent use, also by several
+// processes on the same Store and Storage.
+type Repo struct {
+	Storage storage.Backend
+	Store   Store
+
+	// Signer signs the repository. Nil: keys are generated and kept in the
+	// Store, see GenerateKey.
+	Signer index.Signer
+	// SecretKey, 32 bytes, seals the signing keys kept in the Store. Nil: they
+	// are kept as they are, and the Store must be guarded like a private key.
+	SecretKey []byte
+	// KeyOverlap is how long a replaced key goes on signing. Default 90 days.
+	KeyOverlap time.Duration
+	// ValidFor, when positive, adds Valid-Until to Release files, this long
+	// after their Date. Run renews them in time.
+	ValidFor time.Duration
+	// KeepGenerations is how long the index files of a superseded generation
+	// can still be fetched by hash, and files of deleted packages from the
+	// pool. Default and minimum 24 hours.
+	KeepGenerations time.Duration
+	// Limits bounds what a package may unpack to; zero fields have the
+	// defaults of package deb.
+	Limits deb.Limits
+	// Materialise also writes the whole index files into Storage after each
+	// publication, so that a plain web server can serve Storage as it is.
+	// Every publication then costs as much as the whole index.
+	Materialise bool
+
+	// OnEvent, when set, is called after each change that took effect, on the
+	// goroutine that made it. It must not block for long.
+	OnEvent func(ctx context.Context, e Event)
+	// Logger gets what a human should know. Nil: slog.Default().
+	Logger *slog.Logger
+	// Now is the clock. Nil: time.Now.
+	Now func() time.Time
+
+	start sync.Once
+	state *state
+}
+
+// PublishOptions says where a package goes.
+type PublishOptions struct {
+	Distribution string
+	Component    string // default "main"
+}
+
+// A Published is the outcome of Publish.
+type Published struct {
+	Artifact     Artifact
+	Distribution string
+	Component    string
+	// New is false when exactly this file lay there already.
+	New      bool
+	Warnings []Warning
+}
+
+// A Warning is something an uploader should know about an accepted package.
+type Warning struct {
+	Code    string // "missing_dependencies", "missing_section", "missing_priority", "not_scanned"
+	Message string
+}
+
+// A Selection names artifacts: one version of a package, all architectures
+// when Arch is empty.
+type Selection struct {
+	Name    string
+	Version string
+	Arch    string
+}
+
+// Outcome says what became of one artifact in Promote and Migrate.
+type Outcome string
+
+// The outcomes of Promote and Migrate.
+const (
+	Copied             Outcome = "copied"
+	AlreadyPresent     Outcome = "already_present"
+	OutcomeArch        Outcome = "unsupported_architecture" // target does not take it
+	OutcomeNoComponent Outcome = "unknown_component"        // target has no such component
+)
+
+// A Move is the outcome of Promote or Migrate for one publication.
+type Move struct {
+	Artifact  Artifact
+	Component string // in the target
+	Outcome   Outcome
+}
+
+// PromoteOptions names what Promote copies, and where.
+type PromoteOptions struct {
+	Selection
+	From, To  string
+	Component string // in the target; default: the one it has in From
+}
+
+// MigrateOptions names what Migrate copies, and where.
+type MigrateOptions struct {
+	From, To     string
+	Names        []string // nil = all
+	RemoveSource bool     // what was copied or present leaves From
+}
+
+// A Migration is the outcome of Migrate.
+type Migration struct {
+	Moves   []Move
+	Missing []string // names that are not in From
+}
+
+// UnpublishOptions names what Unpublish takes out of a distribution.
+type UnpublishOptions struct {
+	Selection
+	Distribution string
+	Component    string // "" = all
+}
+
+// DeleteOptions names what Delete removes.
+type DeleteOptions struct {
+	Selection
+	// Forget frees the key: other bytes may take it afterwards.
+	Forget bool
+}
+
+// A File is an open file of the APT tree. Close it.
+type File struct {
+	io.ReadSeekCloser
+	Size    int64
+	ModTime time.Time // whole seconds, UTC
+	// ETag is an entity tag (RFC 9110, with quotes), or "".
+	ETag string
+	// Immutable says that this path will never have other contents.
+	Immutable bool
+	// Exact says that ModTime tells these contents from all earlier ones of
+	// this path: only then may If-Modified-Since be answered with 304.
+	Exact bool
+}
