@@ -1,0 +1,27 @@
+package auth
+
+import (
+	"fmt"
+	"log/slog"
+)
+
+// A Secret is text that must not be shown: a password hash, a token. Printing,
+// logging or marshalling one gives "[redacted]"; string(s) reveals it.
+type Secret string
+
+const redacted = "[redacted]"
+
+// Format writes "[redacted]" for every verb.
+func (Secret) Format(f fmt.State, _ rune) { fmt.Fprint(f, redacted) }
+
+// String returns "[redacted]".
+func (Secret) String() string { return redacted }
+
+// GoString returns "[redacted]".
+func (Secret) GoString() string { return redacted }
+
+// LogValue returns "[redacted]".
+func (Secret) LogValue() slog.Value { return slog.StringValue(redacted) }
+
+// MarshalText returns "[redacted]", also for encoding/json.
+func (Secret) MarshalText() ([]byte, error) { return []byte(redacted), nil }
