@@ -1,0 +1,41 @@
+# make test    everything that must pass before a change goes in
+# make quick   the tests alone, without services and without the race detector
+# make build   bin/repod
+
+GO       ?= go
+FUZZTIME ?= 10s
+BENCH    ?= .
+
+.PHONY: build test quick lint race fuzz bench deps clean
+.NOTPARALLEL:
+
+build:
+	CGO_ENABLED=0 $(GO) build -trimpath -o bin/repod ./cmd/repod
+
+# The race tests come last: what make test prints last is their verdict.
+test: deps lint fuzz race
+
+quick:
+	$(GO) test ./...
+
+lint:
+	@unformatted=$$(gofmt -l .); if [ -n "$$unformatted" ]; then \
+		echo "run gofmt -w on:"; echo "$$unformatted"; exit 1; fi
+	$(GO) vet ./...
+	$(GO) tool -modfile=tools.mod staticcheck ./...
+	$(GO) mod tidy -diff
+
+race:
+	$(GO) test -race -shuffle=on ./...
+
+fuzz:
+	.ci/fuzz $(FUZZTIME)
+
+bench:
+	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem ./...
+
+deps:
+	@.ci/deps
+
+clean:
+	rm -rf bin
