@@ -9,7 +9,7 @@ import (
 // A Role is a level of rights. Each role includes all lower ones. The zero
 // Role is none at all: nothing includes it and it includes nothing, so that a
 // check against a forgotten role refuses.
-type Role uint8
+type Role int
 
 // The roles, lowest first.
 const (
@@ -52,7 +52,7 @@ func (r Role) Includes(other Role) bool {
 // String returns the role's lower-case name.
 func (r Role) String() string {
 	if !r.Valid() {
-		return fmt.Sprintf("role(%d)", uint8(r))
+		return fmt.Sprintf("role(%d)", int(r))
 	}
 	return roleNames[r]
 }
@@ -60,7 +60,7 @@ func (r Role) String() string {
 // MarshalText gives the role's name; what is no role cannot be marshalled.
 func (r Role) MarshalText() ([]byte, error) {
 	if !r.Valid() {
-		return nil, fmt.Errorf("auth: no such role: %d", uint8(r))
+		return nil, fmt.Errorf("auth: no such role: %d", int(r))
 	}
 	return []byte(roleNames[r]), nil
 }

@@ -1,0 +1,303 @@
+package auth
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+// MaxTokenDays is the longest life of an API token that expires at all.
+const MaxTokenDays = 3650
+
+// A TokenSpec says what API token to make.
+type TokenSpec struct {
+	Name  string // see ValidTokenName
+	Roles []Role // see SortRoles
+	// ExpiresInDays is 1 to MaxTokenDays, or 0 for a token that never
+	// expires.
+	ExpiresInDays int
+	// Distributions narrows what the token may change; empty: all. That
+	// they exist is for the caller to check.
+	Distributions []string
+}
+
+// CreateToken makes an API token in the name of by. The text it returns is
+// what programs log in with; nobody can see it again.
+//
+// Errors: a [*ValidationError] for the spec; ErrRoleTooHigh for a role above
+// the highest of by; ErrTokenScope when by is itself an API token, narrowed to
+// distributions, and the new one would not be; ErrTokenNameTaken when an
+// unexpired token has the name.
+func (s *Service) CreateToken(ctx context.Context, by Principal, spec TokenSpec, c Client) (Secret, APIToken, error) {
+	if err := s.ready(); err != nil {
+		return "", APIToken{}, err
+	}
+	roles, err := spec.check()
+	if err != nil {
+		return "", APIToken{}, err
+	}
+	if !by.Has(HighestRole(roles)) {
+		return "", APIToken{}, ErrRoleTooHigh
+	}
+	if !by.mayGrant(spec.Distributions) {
+		return "", APIToken{}, ErrTokenScope
+	}
+	text, t, err := s.newToken(by, spec, roles)
+	if err != nil {
+		return "", APIToken{}, err
+	}
+	e := s.event(ActionTokenCreate, by.Name, c)
+	e.Target, e.Detail = t.Name, t.describe()
+	err = s.Store.CreateToken(ctx, t, e)
+	t.Hash = ""
+	if errors.Is(err, ErrTokenNameTaken) {
+		e.Detail = "the name is taken"
+		if err := s.recordFailure(ctx, e); err != nil {
+			return "", APIToken{}, err
+		}
+		return "", APIToken{}, ErrTokenNameTaken
+	}
+	if err != nil {
+		return "", APIToken{}, fmt.Errorf("create an API token: %w", err)
+	}
+	return text, t, nil
+}
+
+// check returns the roles, ordered, or every fault.
+func (spec TokenSpec) check() ([]Role, error) {
+	var faults ValidationError
+	if !ValidTokenName(spec.Name) {
+		faults.add("name", "must be 1 to 64 letters, digits, spaces, '.', '_' and '-', the first a letter or digit")
+	}
+	roles, err := SortRoles(spec.Roles)
+	var f *ValidationError
+	if errors.As(err, &f) {
+		faults.Fields = append(faults.Fields, f.Fields...)
+	}
+	if spec.ExpiresInDays < 0 || spec.ExpiresInDays > MaxTokenDays {
+		faults.add("expires_in_days", "must be 1 to %d", MaxTokenDays)
+	}
+	if i := slices.Index(spec.Distributions, ""); i >= 0 {
+		faults.add(fmt.Sprintf("distributions[%d]", i), "must not be empty")
+	}
+	if len(faults.Fields) > 0 {
+		return nil, &faults
+	}
+	return roles, nil
+}
+
+// mayGrant reports whether p may hand on the right to change distributions.
+func (p Principal) mayGrant(distributions []string) bool {
+	if p.Kind != KindToken || len(p.Token.Distributions) == 0 {
+		return true
+	}
+	for _, d := range distributions {
+		if !p.MayWrite(d) {
+			return false
+		}
+	}
+	return len(distributions) > 0 // none would mean all
+}
+
+func (s *Service) newToken(by Principal, spec TokenSpec, roles []Role) (Secret, APIToken, error) {
+	text, err := newTokenText(s.rand())
+	if err != nil {
+		return "", APIToken{}, err
+	}
+	id, err := random62(s.rand(), 12)
+	if err != nil {
+		return "", APIToken{}, err
+	}
+	t := APIToken{
+		ID:        "tok_" + id,
+		Name:      spec.Name,
+		Roles:     roles,
+		Prefix:    string(text[:tokenShown]),
+		CreatedBy: by.Name,
+		CreatedAt: s.now().UTC().Truncate(time.Second),
+		Hash:      hashToken(string(text)),
+	}
+	for _, d := range spec.Distributions {
+		if !slices.Contains(t.Distributions, d) {
+			t.Distributions = append(t.Distributions, d)
+		}
+	}
+	if spec.ExpiresInDays > 0 {
+		at := t.CreatedAt.Add(time.Duration(spec.ExpiresInDays) * 24 * time.Hour)
+		t.ExpiresAt = &at
+	}
+	return text, t, nil
+}
+
+// describe tells the audit log what the token may do.
+func (t *APIToken) describe() string {
+	names := make([]string, len(t.Roles))
+	for i, r := range t.Roles {
+		names[i] = r.String()
+	}
+	text := fmt.Sprintf("id=%s roles=%s", t.ID, strings.Join(names, ","))
+	if len(t.Distributions) > 0 {
+		text += " distributions=" + strings.Join(t.Distributions, ",")
+	}
+	if t.ExpiresAt != nil {
+		text += " expires=" + t.ExpiresAt.Format(time.RFC3339)
+	}
+	return text
+}
+
+func hashToken(text string) Secret {
+	sum := sha256.Sum256([]byte(text))
+	return Secret(hex.EncodeToString(sum[:]))
+}
+
+// Tokens returns all API tokens, expired ones too, newest first, without their
+// hashes.
+func (s *Service) Tokens(ctx context.Context) ([]APIToken, error) {
+	if err := s.ready(); err != nil {
+		return nil, err
+	}
+	tokens, err := s.Store.Tokens(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("list API tokens: %w", err)
+	}
+	for i := range tokens {
+		tokens[i].Hash = ""
+	}
+	return tokens, nil
+}
+
+// RevokeToken removes an API token by its ID, in the name of by. It no longer
+// works when RevokeToken returns. Errors: ErrTokenNotFound.
+func (s *Service) RevokeToken(ctx context.Context, by Principal, id string, c Client) error {
+	tokens, err := s.Tokens(ctx)
+	if err != nil {
+		return err
+	}
+	e := s.event(ActionTokenRevoke, by.Name, c)
+	err = ErrTokenNotFound
+	if i := slices.IndexFunc(tokens, func(t APIToken) bool { return t.ID == id }); i >= 0 {
+		e.Target, e.Detail = tokens[i].Name, "id="+id
+		err = s.Store.RevokeToken(ctx, id, e)
+	}
+	if errors.Is(err, ErrTokenNotFound) {
+		e.Target, e.Detail = clip(id), "no such token"
+		if err := s.recordFailure(ctx, e); err != nil {
+			return err
+		}
+		return ErrTokenNotFound
+	}
+	if err != nil {
+		return fmt.Errorf("revoke an API token: %w", err)
+	}
+	return nil
+}
+
+// apiToken returns the principal of an API token.
+func (s *Service) apiToken(ctx context.Context, text string) (Principal, error) {
+	if !ValidTokenText(text) {
+		return Principal{}, fmt.Errorf("%w: not an API token", ErrInvalidToken)
+	}
+	t, err := s.Store.TokenByHash(ctx, hashToken(text))
+	now := s.now()
+	switch {
+	case errors.Is(err, ErrTokenNotFound):
+		return Principal{}, fmt.Errorf("%w: no such API token", ErrInvalidToken)
+	case err != nil:
+		return Principal{}, fmt.Errorf("look up an API token: %w", err)
+	case t.Expired(now):
+		return Principal{}, fmt.Errorf("%w: expired", ErrInvalidToken)
+	}
+	t.Hash = ""
+	s.touch(ctx, t, now)
+	return Principal{Kind: KindToken, Name: "token:" + t.Name, Roles: t.Roles, Token: &t}, nil
+}
+
+// lastUsedPrecision is how exact APIToken.LastUsedAt is.
+const lastUsedPrecision = time.Minute
+
+// touch records the use of a token. The request does not wait for it, and a
+// failure is no reason to refuse the request.
+func (s *Service) touch(ctx context.Context, t APIToken, now time.Time) {
+	if t.LastUsedAt != nil && now.Sub(*t.LastUsedAt) < lastUsedPrecision {
+		return
+	}
+	if !s.touches.begin(t.ID, now) {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+	go func() {
+		defer cancel()
+		err := s.Store.TouchToken(ctx, t.ID, now.UTC().Truncate(time.Second))
+		if err != nil {
+			s.log().WarnContext(ctx, "use of an API token not recorded", "token", t.Name, "error", err)
+		}
+		s.touches.end(t.ID, err == nil)
+	}()
+}
+
+// touches bounds the writes of last uses: a few at a time, and for each token
+// one a minute.
+type touches struct {
+	slots  chan struct{} // all taken for good by close
+	mu     sync.Mutex
+	recent map[string]time.Time // by token ID
+}
+
+// maxRecent is when touches looks for tokens not used of late.
+const maxRecent = 4096
+
+func (t *touches) init() {
+	t.slots = make(chan struct{}, 4)
+	t.recent = map[string]time.Time{}
+}
+
+// begin reports whether a use should be written; then end must be called. A
+// use that finds no slot is left to the next one.
+func (t *touches) begin(id string, now time.Time) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if last, ok := t.recent[id]; ok && now.Sub(last) < lastUsedPrecision {
+		return false
+	}
+	select {
+	case t.slots <- struct{}{}:
+	default:
+		return false
+	}
+	if len(t.recent) >= maxRecent {
+		for id, last := range t.recent {
+			if now.Sub(last) >= lastUsedPrecision {
+				delete(t.recent, id)
+			}
+		}
+	}
+	t.recent[id] = now
+	return true
+}
+
+func (t *touches) end(id string, written bool) {
+	if !written {
+		t.mu.Lock()
+		delete(t.recent, id)
+		t.mu.Unlock()
+	}
+	<-t.slots
+}
+
+// close waits for what begin let through, and lets nothing through after.
+func (t *touches) close(ctx context.Context) error {
+	for range cap(t.slots) {
+		select {
+		case t.slots <- struct{}{}:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
+}

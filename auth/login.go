@@ -1,0 +1,233 @@
+package auth
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// maxPasswordBytes bounds what is hashed. The longest password that the policy
+// lets pass has half of that.
+const maxPasswordBytes = 1024
+
+// Login checks a password and begins a session. It returns the session's token
+// and how long that lasts.
+//
+// It returns ErrInvalidCredentials when the user is unknown, inactive, not
+// local, or the password is another: these take the same time. It returns a
+// [*ThrottledError], without checking, when the user name has failed 5 times
+// in a row from the client's address, or the address 20 times, and the wait
+// after the last failure is not over: 1 s, doubled with each further failure
+// up to 15 minutes. An IPv6 address counts as its /64. Failures lapse after an
+// hour; a success clears those of the user name from that address. Login also
+// returns a ThrottledError when 256 logins are being checked, or 128 of the
+// address; up to there they wait for one of two slots, or until ctx ends.
+func (s *Service) Login(ctx context.Context, username, password string, c Client) (Secret, time.Duration, error) {
+	if err := s.ready(); err != nil {
+		return "", 0, err
+	}
+	user, err := s.checkLogin(ctx, username, password, c)
+	if err != nil {
+		return "", 0, err
+	}
+	now := s.now()
+	token, err := s.newSession(user, now)
+	if err != nil {
+		return "", 0, err
+	}
+	e := s.event(ActionLogin, user.Username, c)
+	err = s.Store.RecordLogin(ctx, user.Username, e.Time, e)
+	if errors.Is(err, ErrUserNotFound) { // deleted just now
+		return "", 0, ErrInvalidCredentials
+	}
+	if err != nil {
+		return "", 0, fmt.Errorf("record a login: %w", err)
+	}
+	return token, s.lifetime(), nil
+}
+
+// checkLogin returns the user whose password was given, as the throttle
+// allows, and records failures.
+func (s *Service) checkLogin(ctx context.Context, username, password string, c Client) (User, error) {
+	key := newLoginKey(username, c.IP)
+	if err := s.logins.begin(ctx, key, s.now); err != nil {
+		return User{}, err
+	}
+	result := undecided
+	defer func() { s.logins.end(key, result, s.now()) }()
+
+	user, reason, err := s.verify(ctx, username, password)
+	if err != nil {
+		return User{}, err
+	}
+	if reason == "" {
+		result = succeeded
+		return user, nil
+	}
+	result = failed
+	s.log().InfoContext(ctx, "login failed", "user", clip(username), "ip", c.IP, "reason", reason, "request_id", c.RequestID)
+	e := s.event(ActionLogin, "anonymous", c)
+	e.Target, e.Detail = clip(username), reason
+	if err := s.recordFailure(ctx, e); err != nil {
+		return User{}, err
+	}
+	return User{}, ErrInvalidCredentials
+}
+
+// verify returns the user of that name and password, or for what reason there
+// is none, which only the log and the audit log may tell. Each reason takes
+// the same work.
+func (s *Service) verify(ctx context.Context, username, password string) (u User, reason string, err error) {
+	u, err = s.Store.User(ctx, username)
+	switch {
+	case errors.Is(err, ErrUserNotFound):
+		reason = "unknown user"
+	case err != nil:
+		return User{}, "", fmt.Errorf("look up a user: %w", err)
+	case !u.Active:
+		reason = "inactive user"
+	case u.AuthSource != SourceLocal:
+		reason = "not a local user"
+	case len(password) > maxPasswordBytes:
+		reason, password = "wrong password", ""
+	}
+	hash := u.PasswordHash
+	if reason != "" {
+		hash = s.Argon2id.blank()
+	}
+	if err := s.hashSlot(ctx); err != nil {
+		return User{}, "", err
+	}
+	defer func() { <-s.hashing }()
+	same, err := verifyPassword(hash, password)
+	switch {
+	case err != nil: // as if it were a hash that nothing has
+		s.log().ErrorContext(ctx, "unusable password hash", "user", u.Username)
+		_, _ = verifyPassword(s.Argon2id.blank(), password)
+		return User{}, "unusable password hash", nil
+	case reason == "" && !same:
+		reason = "wrong password"
+	case reason == "" && s.Argon2id.outdated(hash):
+		s.rehash(ctx, u, password)
+	}
+	return u, reason, nil
+}
+
+// hashSlot waits for a slot of s.hashing.
+func (s *Service) hashSlot(ctx context.Context) error {
+	select {
+	case s.hashing <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// rehash stores a hash at the present cost. The old one does as well, so that
+// a failure is none of the login.
+func (s *Service) rehash(ctx context.Context, u User, password string) {
+	hash, err := s.Argon2id.Hash(s.rand(), password)
+	if err == nil {
+		err = s.Store.Rehash(ctx, u.Username, u.PasswordHash, hash)
+	}
+	if err != nil {
+		s.log().WarnContext(ctx, "password hash not renewed", "user", u.Username, "error", err)
+	}
+}
+
+// clip makes what a client claims to be a user name fit for a log.
+func clip(name string) string {
+	if len(name) > 64 {
+		name = name[:64]
+	}
+	return strings.ToValidUTF8(name, "\uFFFD")
+}
+
+// Bootstrap creates the first user, an active administrator, in a store that
+// has none. With an empty password it makes one up and returns it: the only
+// time that anyone can see it. When there is any user it does nothing and
+// returns created = false, also when several servers call it at once.
+//
+// An empty username means "admin". Errors: a [*ValidationError] for the user
+// name, a [*PolicyError] for the password.
+func (s *Service) Bootstrap(ctx context.Context, username, password string) (generated Secret, created bool, err error) {
+	if err := s.ready(); err != nil {
+		return "", false, err
+	}
+	n, err := s.Store.CountUsers(ctx)
+	if err != nil {
+		return "", false, fmt.Errorf("count users: %w", err)
+	}
+	if n > 0 {
+		return "", false, nil
+	}
+	if username == "" {
+		username = "admin"
+	}
+	if password == "" {
+		if generated, err = s.randomPassword(username); err != nil {
+			return "", false, err
+		}
+		password = string(generated)
+	}
+	u, err := s.newUser(username, password)
+	if err != nil {
+		return "", false, err
+	}
+	u.Roles = []Role{Admin}
+	e := s.event(ActionUserCreate, "system", Client{})
+	e.Target, e.Detail = u.Username, "first user, roles=admin"
+	err = s.Store.CreateFirstUser(ctx, u, e)
+	if errors.Is(err, ErrUserExists) { // another server was faster
+		return "", false, nil
+	}
+	if err != nil {
+		return "", false, fmt.Errorf("create the first user: %w", err)
+	}
+	return generated, true, nil
+}
+
+// newUser returns an active local user without roles.
+func (s *Service) newUser(username, password string) (User, error) {
+	if !ValidUsername(username) {
+		var faults ValidationError
+		faults.add("username", "must be 2 to 64 letters, digits, '.', '_', '@' and '-', the first a letter or digit")
+		return User{}, &faults
+	}
+	if err := CheckPassword(username, password); err != nil {
+		return User{}, err
+	}
+	hash, err := s.Argon2id.Hash(s.rand(), password)
+	if err != nil {
+		return User{}, err
+	}
+	version, err := randomVersion(s.rand())
+	if err != nil {
+		return User{}, err
+	}
+	return User{
+		Username:     username,
+		Active:       true,
+		AuthSource:   SourceLocal,
+		PasswordHash: hash,
+		TokenVersion: version,
+		CreatedAt:    s.now().UTC().Truncate(time.Second),
+	}, nil
+}
+
+// randomPassword returns 22 base62 characters, 130 bits, as the policy wants
+// them; one in forty tries has no upper-case letter or digit.
+func (s *Service) randomPassword(username string) (Secret, error) {
+	for range 100 {
+		password, err := random62(s.rand(), 22)
+		if err != nil {
+			return "", err
+		}
+		if CheckPassword(username, password) == nil {
+			return Secret(password), nil
+		}
+	}
+	return "", errors.New("auth: the source of randomness repeats itself")
+}

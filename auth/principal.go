@@ -1,0 +1,74 @@
+package auth
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// A Kind says what a caller proved to be who it is.
+type Kind string
+
+// The kinds of principals.
+const (
+	KindSession Kind = "session" // a user with a session
+	KindToken   Kind = "token"   // a program with an API token
+)
+
+// A Principal is an authenticated caller, as the store knew it when the
+// request came. The zero Principal is nobody and has no rights.
+type Principal struct {
+	Kind  Kind
+	Name  string // for logs and audit: "admin", "token:gitlab-ci"
+	Roles []Role
+
+	// User is set when Kind is KindSession, without PasswordHash; so are
+	// SessionID (the claim jti) and ExpiresAt.
+	User      *User
+	SessionID string
+	ExpiresAt time.Time
+
+	// Token is set when Kind is KindToken, without Hash.
+	Token *APIToken
+}
+
+// Has reports whether the principal has all rights of a role.
+func (p Principal) Has(r Role) bool { return HighestRole(p.Roles).Includes(r) }
+
+// MayWrite reports whether the principal may change a distribution, as far as
+// the scope of its API token goes: it says nothing about roles.
+func (p Principal) MayWrite(distribution string) bool {
+	switch p.Kind {
+	case KindSession:
+		return true
+	case KindToken:
+		return len(p.Token.Distributions) == 0 || slices.Contains(p.Token.Distributions, distribution)
+	}
+	return false
+}
+
+// maxBearer bounds a token; ours are far shorter.
+const maxBearer = 8 << 10
+
+// Authenticate returns who holds a session token or API token, given as it
+// stands behind "Bearer ". It returns ErrInvalidToken for a token that is not
+// valid now, whatever the reason; any other error means that the store failed,
+// and nothing about the token.
+//
+// What has not the form of one of our tokens is refused without asking the
+// store. The use of an API token is recorded at most once a minute, in the
+// background; see [Service.Close].
+func (s *Service) Authenticate(ctx context.Context, bearer string) (Principal, error) {
+	if err := s.ready(); err != nil {
+		return Principal{}, err
+	}
+	switch {
+	case len(bearer) > maxBearer:
+		return Principal{}, fmt.Errorf("%w: too long", ErrInvalidToken)
+	case strings.HasPrefix(bearer, tokenPrefix):
+		return s.apiToken(ctx, bearer)
+	}
+	return s.session(ctx, bearer)
+}
