@@ -92,6 +92,8 @@ type Tx interface {
 	// Versions returns the artifacts of one version of a name, by
 	// architecture; version may be spelled in any way.
 	Versions(name, version string) ([]Artifact, error)
+	// Known reports whether any artifact bears that name.
+	Known(name string) (bool, error)
 	// PublishedIn returns the artifacts published in a distribution, by name,
 	// version and architecture: those bearing one of names, or all when names
 	// is nil. A missing distribution has none.
@@ -123,14 +125,17 @@ type Tx interface {
 	ScheduleRemoval(filename string, at time.Time) error
 	CancelRemoval(filename string) (bool, error)
 
-	// AdvanceGeneration makes g current. g.Number must be the current number
-	// plus one, else ErrStale and nothing changes.
+	// AdvanceGeneration makes g current and notes g.PublishedAt as the
+	// distribution's LastPublishedAt. g.Number must be the current number plus
+	// one, else ErrStale and nothing changes.
 	AdvanceGeneration(g Generation) error
 	// DeleteGenerations forgets the generations of a distribution that are
 	// not current and were superseded before a time, and the changes that the
 	// current one contains; it returns those it forgot.
 	DeleteGenerations(codename string, before time.Time) ([]Generation, error)
 
+	// SigningKeys returns all keys, newest first.
+	SigningKeys() ([]SigningKey, error)
 	// PutSigningKey adds a key or replaces the one of that fingerprint.
 	PutSigningKey(k SigningKey) error
 

@@ -1,0 +1,467 @@
+package aptrepo
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/repod-io/repod/index"
+)
+
+// orphanAge is how old a pool file must be before it counts as an orphan:
+// a younger one may belong to an upload that is under way.
+const orphanAge = time.Hour
+
+// Kinds of Fault.
+const (
+	FaultMissingFile  = "missing_file"  // a recorded artifact has no file
+	FaultHashMismatch = "hash_mismatch" // its file has other contents
+	FaultOrphanFile   = "orphan_file"   // a pool file belongs to nothing
+	FaultStaleIndex   = "stale_index"   // an index differs from the Store
+	FaultBrokenChain  = "broken_chain"  // the audit log was tampered with
+)
+
+// A Fault is one disagreement between Store, files and indexes.
+type Fault struct {
+	Kind         string
+	Name         string // of the artifact, as Version and Arch; "" when none is concerned
+	Version      string
+	Arch         string
+	Distribution string // of a stale index
+	Detail       string // what was found, and done about it
+}
+
+// FsckOptions says how thorough Fsck is.
+type FsckOptions struct {
+	// ReadFiles reads every file and compares its SHA-256; otherwise sizes.
+	ReadFiles bool
+	// Repair unpublishes artifacts whose file is lost or damaged, moves orphan
+	// files to lost+found/ in storage and rebuilds stale indexes. Nothing
+	// readable is deleted.
+	Repair bool
+	// OrphanAge is the age below which an unknown pool file is left alone.
+	// Default 1 hour; lower it only where no other process uploads.
+	OrphanAge time.Duration
+	// Progress, when set, is called as artifacts are checked.
+	Progress func(done, total int)
+}
+
+// A FsckReport is the outcome of Fsck.
+type FsckReport struct {
+	Artifacts     int // checked
+	Published     int // of them, published at least once
+	Distributions []string
+	Faults        []Fault
+}
+
+// Fsck compares every artifact, pool file, index entry and audit entry with
+// each other. Uploads may go on meanwhile. Memory grows with the number of
+// artifacts (about 200 bytes for each). The error tells of a check that could
+// not be made; what was found is in the report.
+func (r *Repo) Fsck(ctx context.Context, o FsckOptions) (FsckReport, error) {
+	if o.OrphanAge == 0 {
+		o.OrphanAge = orphanAge
+	}
+	c := &checker{repo: r, options: o, started: r.now()}
+	for _, step := range []func(context.Context) error{c.files, c.orphans, c.indexes, c.auditLog} {
+		if err := step(ctx); err != nil {
+			return c.report, err
+		}
+	}
+	return c.report, nil
+}
+
+// SyncIndex reads file store and database again, repairs what disagrees and
+// publishes every distribution anew. Uploads may go on meanwhile.
+func (r *Repo) SyncIndex(ctx context.Context) (FsckReport, error) {
+	report, err := r.Fsck(ctx, FsckOptions{ReadFiles: true, Repair: true, OrphanAge: time.Second})
+	if err != nil {
+		return report, err
+	}
+	for _, codename := range report.Distributions {
+		if err := r.publisher(codename).republish(ctx); err != nil {
+			return report, err
+		}
+	}
+	return report, r.Store.Update(ctx, func(tx Tx) error {
+		e := r.audit(ctx, "index.sync", ResultSuccess)
+		e.Detail = fmt.Sprintf("published=%d repaired=%d", report.Published, len(report.Faults))
+		return tx.Audit(e)
+	})
+}
+
+type checker struct {
+	repo    *Repo
+	options FsckOptions
+	started time.Time
+	names   map[string]bool // pool files of artifacts
+	report  FsckReport
+}
+
+func (c *checker) fault(f Fault) { c.report.Faults = append(c.report.Faults, f) }
+
+// files checks that every artifact has its file.
+func (c *checker) files(ctx context.Context) error {
+	page, err := c.repo.Store.ArtifactRows(ctx, PackageQuery{Page: 1, PerPage: 1})
+	if err != nil {
+		return err
+	}
+	c.names = make(map[string]bool)
+	for a, err := range c.repo.Store.EachArtifact(ctx) {
+		if err != nil {
+			return err
+		}
+		c.names[a.Filename] = true
+		c.report.Artifacts++
+		if len(a.Publications) > 0 {
+			c.report.Published++
+		}
+		if err := c.file(ctx, a); err != nil {
+			return err
+		}
+		if c.options.Progress != nil {
+			c.options.Progress(c.report.Artifacts, max(page.Total, c.report.Artifacts))
+		}
+	}
+	return nil
+}
+
+func (c *checker) file(ctx context.Context, a Artifact) error {
+	kind, err := c.repo.fileFault(ctx, a, c.options.ReadFiles)
+	if err != nil || kind == "" {
+		return err
+	}
+	f := Fault{Kind: kind, Name: a.Name, Version: a.Version, Arch: a.Arch, Detail: "file lost"}
+	if kind == FaultHashMismatch {
+		f.Detail = "file damaged"
+	}
+	if c.options.Repair && len(a.Publications) > 0 {
+		if err := c.repo.withdraw(ctx, a, kind); err != nil {
+			return err
+		}
+		f.Detail += "; unpublished"
+	}
+	c.fault(f)
+	return nil
+}
+
+// fileFault returns the kind of fault of an artifact's file, or "".
+func (r *Repo) fileFault(ctx context.Context, a Artifact, read bool) (string, error) {
+	body, info, err := r.Storage.Open(ctx, a.Filename)
+	if errors.Is(err, fs.ErrNotExist) {
+		return FaultMissingFile, nil
+	}
+	if err != nil {
+		return "", storageError(err)
+	}
+	body.Close()
+	if info.Size != a.Size {
+		return FaultHashMismatch, nil
+	}
+	if !read {
+		return "", nil
+	}
+	sum, err := r.fileSum(ctx, a.Filename)
+	if err == nil && sum != a.SHA256 {
+		return FaultHashMismatch, nil
+	}
+	return "", err
+}
+
+// withdraw unpublishes an artifact whose file cannot be served.
+func (r *Repo) withdraw(ctx context.Context, a Artifact, kind string) error {
+	last := make(map[string]int64)
+	err := r.Store.Update(ctx, func(tx Tx) error {
+		current, err := tx.Artifact(a.Key())
+		if err != nil {
+			return err
+		}
+		for _, codename := range current.Distributions() {
+			if last[codename], err = takeOut(tx, current, codename, ""); err != nil {
+				return err
+			}
+		}
+		e := r.audit(ctx, "package.unpublish", ResultSuccess)
+		e.Package, e.Version, e.Detail = a.Name, a.Version, a.Arch+" "+kind
+		return tx.Audit(e)
+	})
+	if notFound(err) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	for codename, seq := range last {
+		if err := r.publisher(codename).publish(ctx, seq); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// orphans looks for pool files that no artifact and no pending removal names.
+func (c *checker) orphans(ctx context.Context) error {
+	pending, err := c.repo.Store.DueRemovals(ctx, c.repo.now().Add(100*365*24*time.Hour), 1<<31)
+	if err != nil {
+		return err
+	}
+	for _, name := range pending {
+		c.names[name] = true
+	}
+	var orphans []string
+	for info, err := range c.repo.Storage.List(ctx, "pool/") {
+		if err != nil {
+			return storageError(err)
+		}
+		if !c.names[info.Key] && time.Since(info.ModTime) > c.options.OrphanAge {
+			orphans = append(orphans, info.Key)
+		}
+	}
+	for _, name := range orphans {
+		if err := c.orphan(ctx, name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// orphan looks again, with the file's name locked against uploads here, and
+// moves it away when asked to.
+func (c *checker) orphan(ctx context.Context, name string) error {
+	unlock, err := c.repo.shared().files.lock(ctx, name)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	var taken bool
+	err = c.repo.Store.Update(ctx, func(tx Tx) (err error) {
+		taken, err = tx.FilenameTaken(name)
+		return err
+	})
+	if err != nil || taken {
+		return err
+	}
+	f := Fault{Kind: FaultOrphanFile, Detail: name}
+	if c.options.Repair {
+		to := "lost+found/" + name
+		if err := c.repo.moveFile(ctx, name, to); err != nil {
+			return err
+		}
+		f.Detail += " moved to " + to
+	}
+	c.fault(f)
+	return nil
+}
+
+func (r *Repo) moveFile(ctx context.Context, from, to string) error {
+	f, err := r.openPool(ctx, from)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if err := r.Storage.Put(ctx, to, f.ReadSeekCloser); err != nil {
+		return storageError(err)
+	}
+	return storageError(r.Storage.Delete(ctx, from))
+}
+
+// indexes compares what is signed with what the Store says is published.
+func (c *checker) indexes(ctx context.Context) error {
+	distributions, err := c.repo.Store.Distributions(ctx)
+	if err != nil {
+		return err
+	}
+	for _, d := range distributions {
+		c.report.Distributions = append(c.report.Distributions, d.Codename)
+		p := c.repo.publisher(d.Codename)
+		err := p.exclusive(ctx, func(ctx context.Context) error { return c.index(ctx, p) })
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *checker) index(ctx context.Context, p *publisher) error {
+	detail, err := p.compare(ctx)
+	if err != nil || detail == "" {
+		return err
+	}
+	f := Fault{Kind: FaultStaleIndex, Distribution: p.codename, Detail: detail}
+	if c.options.Repair {
+		if err := p.advance(ctx, p.rebuild); err != nil {
+			return err
+		}
+		f.Detail += "; rebuilt"
+	}
+	c.fault(f)
+	return nil
+}
+
+// compare returns how the published indexes differ from the Store, or "".
+func (p *publisher) compare(ctx context.Context) (string, error) {
+	s, err := p.refresh(ctx)
+	if err != nil {
+		return err.Error(), nil // unreadable: to be rebuilt
+	}
+	d, err := p.repo.Store.Distribution(ctx, p.codename)
+	if err != nil {
+		return "", err
+	}
+	want := make(map[string]map[string]int) // by directory and stanza, how often
+	if err := p.eachStanza(ctx, d, func(dir string, stanza []byte) error {
+		if want[dir] == nil {
+			want[dir] = make(map[string]int)
+		}
+		want[dir][stanzaSum(stanza)]++
+		return nil
+	}); err != nil {
+		return "", err
+	}
+	if pending, err := p.repo.Store.Changes(ctx, p.codename, s.gen.AppliedSeq, 1); err != nil {
+		return "", err
+	} else if len(pending) > 0 {
+		return fmt.Sprintf("changes from %d on are not published", pending[0].Seq), nil
+	}
+	for _, dir := range slices.Sorted(maps.Keys(completeLogs(s.logs, d))) {
+		if detail := p.compareLog(ctx, dir, s.logs[dir], want[dir]); detail != "" {
+			return dir + ": " + detail, nil
+		}
+	}
+	return "", nil
+}
+
+func stanzaSum(stanza []byte) string { return index.EntryOf("", bytes.TrimSpace(stanza)).SHA256 }
+
+func (p *publisher) compareLog(ctx context.Context, dir string, log *index.Log, want map[string]int) string {
+	if log == nil {
+		return "is missing"
+	}
+	extra := 0
+	for stanza, err := range log.Stanzas(ctx, p.blobs) {
+		if err != nil {
+			return err.Error()
+		}
+		sum := stanzaSum(stanza)
+		if want[sum] == 0 {
+			extra++
+			continue
+		}
+		if want[sum]--; want[sum] == 0 {
+			delete(want, sum)
+		}
+	}
+	if extra > 0 || len(want) > 0 {
+		return fmt.Sprintf("%d entries too many, %d missing", extra, len(want))
+	}
+	return ""
+}
+
+// eachStanza calls f for every stanza that the Store says is published.
+func (p *publisher) eachStanza(ctx context.Context, d Distribution, f func(dir string, stanza []byte) error) error {
+	for a, err := range p.repo.Store.EachPublished(ctx, p.codename) {
+		if err != nil {
+			return err
+		}
+		stanza, err := stanzaOf(&a.Artifact)
+		if err != nil {
+			return err
+		}
+		for _, dir := range dirsOf(a.Publication.Component, a.Arch, d) {
+			if err := f(dir, stanza); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// rebuildBatch is how many stanzas rebuild holds in memory.
+const rebuildBatch = 2000
+
+// rebuild is an editor that starts from nothing. Changes that are committed
+// while it reads may or may not be in what it reads; it applies them again so
+// that they are there once.
+func (p *publisher) rebuild(ctx context.Context, cur *snapshot, d Distribution) (map[string]*index.Log, int64, error) {
+	heads, err := p.repo.Store.Heads(ctx)
+	if err != nil {
+		return nil, 0, err
+	}
+	logs := completeLogs(nil, d)
+	edits := make(map[string]index.Edit)
+	held := 0
+	err = p.eachStanza(ctx, d, func(dir string, stanza []byte) error {
+		e := edits[dir]
+		e.Add = append(e.Add, stanza)
+		edits[dir] = e
+		if held++; held < rebuildBatch {
+			return nil
+		}
+		err := p.apply(ctx, logs, edits)
+		clear(edits)
+		held = 0
+		return err
+	})
+	if err != nil {
+		return nil, 0, err
+	}
+	if err := p.apply(ctx, logs, edits); err != nil {
+		return nil, 0, err
+	}
+	return p.replay(ctx, logs, heads[p.codename].LastSeq, d)
+}
+
+// replay applies the changes after a Seq to logs that may hold them already.
+func (p *publisher) replay(ctx context.Context, logs map[string]*index.Log, after int64, d Distribution) (map[string]*index.Log, int64, error) {
+	for {
+		changes, err := p.repo.Store.Changes(ctx, p.codename, after, changesPerRun)
+		if err != nil || len(changes) == 0 {
+			return logs, after, err
+		}
+		twice := make([]Change, 0, 2*len(changes))
+		for _, c := range changes {
+			gone := c
+			gone.Kind, gone.Artifact = ChangeRemove, nil
+			twice = append(twice, gone, c)
+		}
+		edits, err := editsOf(twice, d)
+		if err != nil {
+			return nil, 0, err
+		}
+		if err := p.apply(ctx, logs, edits); err != nil {
+			return nil, 0, err
+		}
+		after = changes[len(changes)-1].Seq
+	}
+}
+
+// auditLog verifies the chain of the audit log.
+func (c *checker) auditLog(ctx context.Context) error {
+	var after int64
+	prev := ""
+	for {
+		entries, err := c.repo.Store.AuditEntries(ctx, after, 1000)
+		if err != nil || len(entries) == 0 {
+			return err
+		}
+		for _, e := range entries {
+			want, err := e.Chain(prev)
+			if err != nil {
+				return err
+			}
+			if e.Hash != want || e.ID != after+1 {
+				c.fault(Fault{Kind: FaultBrokenChain, Detail: fmt.Sprintf("audit entry %d does not fit", e.ID)})
+				return nil
+			}
+			prev, after = e.Hash, e.ID
+		}
+	}
+}

@@ -1,0 +1,368 @@
+package aptrepo
+
+import (
+	"context"
+	"crypto/md5"
+	"crypto/sha256"
+	"crypto/sha512"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"io/fs"
+	"path"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/repod-io/repod/aptrepo/storage"
+	"github.com/repod-io/repod/deb"
+)
+
+// Publish reads a package from f, checks it, stores it and publishes it in a
+// distribution. When it returns without an error, apt sees the package. f is
+// read from its start, twice.
+//
+// A file that lies there already is no error: New is false. Errors: ErrScope,
+// ErrUnknownDistribution, ErrUnknownComponent, ErrInvalidPackage (wrapping a
+// *deb.FormatError), ErrUnsupportedArch, a *ConflictError, ErrUnavailable,
+// ErrFull. After the last two the package may have been stored; publishing
+// the same file again is safe and finishes the work.
+func (r *Repo) Publish(ctx context.Context, f io.ReadSeeker, o PublishOptions) (Published, error) {
+	if o.Component == "" {
+		o.Component = "main"
+	}
+	in := &incoming{repo: r, file: f, options: o}
+	out, err := in.publish(ctx)
+	if err != nil {
+		r.auditFailure(ctx, "package.upload",
+			AuditEntry{Target: o.Distribution, Package: in.artifact.Name, Version: in.artifact.Version}, err)
+	}
+	return out, err
+}
+
+// incoming is one package on its way in.
+type incoming struct {
+	repo     *Repo
+	file     io.ReadSeeker
+	options  PublishOptions
+	artifact Artifact
+	reused   bool // the pool had the file already
+}
+
+func (in *incoming) publish(ctx context.Context) (Published, error) {
+	r, o := in.repo, in.options
+	if !ActorFrom(ctx).MayWrite(o.Distribution) {
+		return Published{}, ErrScope
+	}
+	d, err := r.Store.Distribution(ctx, o.Distribution)
+	if err != nil {
+		return Published{}, err
+	}
+	if !slices.Contains(d.Components, o.Component) {
+		return Published{}, fmt.Errorf("%w: %s", ErrUnknownComponent, o.Component)
+	}
+	if err := in.read(ctx); err != nil {
+		return Published{}, err
+	}
+	if !d.takes(in.artifact.Arch) {
+		return Published{}, fmt.Errorf("%w: %s", ErrUnsupportedArch, in.artifact.Arch)
+	}
+	unlock, err := r.shared().packages.lock(ctx, in.artifact.Key())
+	if err != nil {
+		return Published{}, err
+	}
+	defer unlock()
+	out, seq, err := in.commit(ctx)
+	if err != nil {
+		return Published{}, err
+	}
+	if err := r.publisher(o.Distribution).publish(ctx, seq); err != nil {
+		return Published{}, err
+	}
+	if out.New {
+		r.emit(ctx, Event{Kind: EventPackageIndexed, Artifact: &out.Artifact,
+			Distribution: o.Distribution, Component: o.Component})
+	}
+	out.Warnings = r.warnings(ctx, &out)
+	return out, nil
+}
+
+func (d *Distribution) takes(arch string) bool {
+	return arch == "all" || slices.Contains(d.Architectures, arch)
+}
+
+// read hashes the file and fills in the artifact from its control fields.
+func (in *incoming) read(ctx context.Context) error {
+	if _, err := in.file.Seek(0, io.SeekStart); err != nil {
+		return err
+	}
+	sums := newSums()
+	pkg, err := deb.Read(io.TeeReader(contextReader{ctx, in.file}, sums), &deb.Options{Limits: in.repo.Limits})
+	if err != nil {
+		var format *deb.FormatError
+		if errors.As(err, &format) {
+			return fmt.Errorf("%w: %w", ErrInvalidPackage, err)
+		}
+		return err
+	}
+	in.artifact = artifactOf(pkg)
+	a := &in.artifact
+	a.Size, a.MD5, a.SHA256, a.SHA512 = sums.size, sumOf(sums.md5), sumOf(sums.sha256), sumOf(sums.sha512)
+	a.Component = in.options.Component
+	a.Status = Indexed
+	a.Origin = "upload"
+	a.UploadedBy = ActorFrom(ctx).Name
+	a.UploadedAt = in.repo.now().UTC().Truncate(time.Second)
+	return nil
+}
+
+// commit stores the file and records it, or finds it recorded. It returns
+// the change to publish.
+func (in *incoming) commit(ctx context.Context) (Published, int64, error) {
+	known, err := in.repo.Store.Artifact(ctx, in.artifact.Key())
+	switch {
+	case err == nil:
+		if known.SHA256 != in.artifact.SHA256 {
+			return Published{}, 0, in.conflict(known.SHA256, false)
+		}
+		return in.record(ctx)
+	case !errors.Is(err, ErrArtifactNotFound):
+		return Published{}, 0, err
+	}
+	unlock, err := in.store(ctx)
+	if err != nil {
+		return Published{}, 0, err
+	}
+	defer unlock()
+	out, seq, err := in.record(ctx)
+	if err != nil || !in.reused {
+		return out, seq, err
+	}
+	// The file lay in the pool before us and may have been on its way out.
+	return out, seq, in.restore(ctx, out.Artifact.Filename)
+}
+
+func (in *incoming) conflict(existing string, deleted bool) error {
+	return &ConflictError{in.artifact.Key(), in.artifact.SHA256, existing, deleted}
+}
+
+// store puts the file into the pool, beside any other file that has its
+// ordinary name, and returns with that name locked.
+func (in *incoming) store(ctx context.Context) (func(), error) {
+	a := &in.artifact
+	plain := poolName(a)
+	dir, base := path.Split(plain)
+	for _, name := range []string{plain, dir + a.SHA256[:8] + "/" + base} {
+		unlock, err := in.repo.shared().files.lock(ctx, name)
+		if err != nil {
+			return nil, err
+		}
+		free, err := in.claim(ctx, name)
+		if free && err == nil {
+			a.Filename = name
+			return unlock, nil
+		}
+		unlock()
+		if err != nil {
+			return nil, err
+		}
+	}
+	return nil, fmt.Errorf("%w: two pool names of %s are taken", ErrUnavailable, base)
+}
+
+// claim creates the pool file name, or finds these very bytes there. It is
+// not free when it holds other bytes.
+func (in *incoming) claim(ctx context.Context, name string) (free bool, err error) {
+	if _, err := in.file.Seek(0, io.SeekStart); err != nil {
+		return false, err
+	}
+	err = storage.Create(ctx, in.repo.Storage, name, in.file)
+	if !errors.Is(err, fs.ErrExist) {
+		return err == nil, storageError(err)
+	}
+	sum, err := in.repo.fileSum(ctx, name)
+	if err != nil {
+		return false, err
+	}
+	in.reused = sum == in.artifact.SHA256
+	return in.reused, nil
+}
+
+// restore writes the pool file again when it has gone.
+func (in *incoming) restore(ctx context.Context, name string) error {
+	body, _, err := in.repo.Storage.Open(ctx, name)
+	if err == nil {
+		return body.Close()
+	}
+	if !errors.Is(err, fs.ErrNotExist) {
+		return storageError(err)
+	}
+	if _, err := in.file.Seek(0, io.SeekStart); err != nil {
+		return err
+	}
+	return storageError(in.repo.Storage.Put(ctx, name, in.file))
+}
+
+// record writes artifact, publication and audit entry in one transaction.
+func (in *incoming) record(ctx context.Context) (Published, int64, error) {
+	var out Published
+	var seq int64
+	err := in.repo.Store.Update(ctx, func(tx Tx) error {
+		a, err := in.recordArtifact(tx)
+		if err != nil {
+			return err
+		}
+		p := Publication{in.options.Distribution, in.options.Component, in.repo.now().UTC().Truncate(time.Second)}
+		var added bool
+		if seq, added, err = tx.AddPublication(a.ID, p); err != nil {
+			return err
+		}
+		if a, err = tx.Artifact(a.Key()); err != nil {
+			return err
+		}
+		out = Published{Artifact: a, Distribution: p.Distribution, Component: p.Component, New: added}
+		e := in.repo.audit(ctx, "package.upload", ResultSuccess)
+		e.Target, e.Package, e.Version = p.Distribution, a.Name, a.Version
+		e.Detail = "sha256=" + a.SHA256
+		if !added {
+			e.Detail += " already_indexed"
+		}
+		return tx.Audit(e)
+	})
+	return out, seq, err
+}
+
+// recordArtifact returns the recorded artifact with these bytes, recording it
+// when the key is free.
+func (in *incoming) recordArtifact(tx Tx) (Artifact, error) {
+	key := in.artifact.Key()
+	known, err := tx.Artifact(key)
+	if err == nil {
+		if known.SHA256 != in.artifact.SHA256 {
+			return Artifact{}, in.conflict(known.SHA256, false)
+		}
+		return known, nil
+	}
+	if !errors.Is(err, ErrArtifactNotFound) {
+		return Artifact{}, err
+	}
+	switch dead, err := tx.Tombstone(key); {
+	case err == nil && dead.SHA256 != in.artifact.SHA256:
+		return Artifact{}, in.conflict(dead.SHA256, true)
+	case err == nil:
+		if err := tx.DeleteTombstone(key); err != nil {
+			return Artifact{}, err
+		}
+	case !errors.Is(err, ErrArtifactNotFound):
+		return Artifact{}, err
+	}
+	if in.artifact.Filename == "" { // deleted since we looked
+		return Artifact{}, fmt.Errorf("%w: %s changed meanwhile", ErrUnavailable, key.Name)
+	}
+	if _, err := tx.CancelRemoval(in.artifact.Filename); err != nil {
+		return Artifact{}, err
+	}
+	a := in.artifact
+	return a, tx.InsertArtifact(&a)
+}
+
+// warnings tells an uploader what apt will stumble over.
+func (r *Repo) warnings(ctx context.Context, p *Published) []Warning {
+	warnings := []Warning{{"not_scanned", "no scanner is configured"}}
+	if p.Artifact.Section == "" {
+		warnings = append(warnings, Warning{"missing_section", "the control file has no Section"})
+	}
+	if p.Artifact.Priority == "" {
+		warnings = append(warnings, Warning{"missing_priority", "the control file has no Priority"})
+	}
+	deps, err := r.dependencies(ctx, p.Artifact, p.Distribution)
+	if err != nil {
+		r.logger().WarnContext(ctx, "dependencies could not be checked", "package", p.Artifact.Name, "error", err)
+		return warnings
+	}
+	for _, missing := range deps.Missing() {
+		warnings = append(warnings, Warning{"missing_dependencies", missing})
+	}
+	return warnings
+}
+
+// artifactOf takes over a package's control fields.
+func artifactOf(p *deb.Package) Artifact {
+	return Artifact{
+		Name:          p.Name,
+		Version:       p.Version.String(),
+		Arch:          p.Architecture,
+		Source:        p.Source,
+		SourceVersion: p.SourceVersion.String(),
+		Section:       p.Section,
+		Priority:      p.Priority,
+		Maintainer:    p.Maintainer,
+		Description:   p.Description,
+		Homepage:      p.Homepage,
+		MultiArch:     p.MultiArch,
+		Essential:     p.Essential,
+		InstalledSize: p.InstalledSizeKB,
+		Control:       p.Control.String(),
+	}
+}
+
+// poolName is the ordinary place of a package's file, as Debian's archive
+// has it: pool/COMPONENT/PREFIX/SOURCE/NAME_VERSION_ARCH.deb, without epoch.
+func poolName(a *Artifact) string {
+	prefix := a.Source[:1]
+	if strings.HasPrefix(a.Source, "lib") && len(a.Source) > 3 {
+		prefix = a.Source[:4]
+	}
+	version := a.Version
+	if _, rest, ok := strings.Cut(version, ":"); ok {
+		version = rest
+	}
+	return fmt.Sprintf("pool/%s/%s/%s/%s_%s_%s.deb", a.Component, prefix, a.Source, a.Name, version, a.Arch)
+}
+
+// sums hashes what is written to it, in every way that clients are told.
+type sums struct {
+	md5, sha256, sha512 hash.Hash
+	size                int64
+}
+
+func newSums() *sums { return &sums{md5: md5.New(), sha256: sha256.New(), sha512: sha512.New()} }
+
+func (s *sums) Write(p []byte) (int, error) {
+	s.md5.Write(p)
+	s.sha256.Write(p)
+	s.sha512.Write(p)
+	s.size += int64(len(p))
+	return len(p), nil
+}
+
+func sumOf(h hash.Hash) string { return hex.EncodeToString(h.Sum(nil)) }
+
+// fileSum returns the SHA-256 of a stored file.
+func (r *Repo) fileSum(ctx context.Context, key string) (string, error) {
+	body, _, err := r.Storage.Open(ctx, key)
+	if err != nil {
+		return "", storageError(err)
+	}
+	defer body.Close()
+	h := sha256.New()
+	if _, err := io.Copy(h, contextReader{ctx, body}); err != nil {
+		return "", storageError(err)
+	}
+	return sumOf(h), nil
+}
+
+// contextReader stops reading when ctx ends.
+type contextReader struct {
+	ctx context.Context
+	io.Reader
+}
+
+func (r contextReader) Read(p []byte) (int, error) {
+	if err := r.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return r.Reader.Read(p)
+}

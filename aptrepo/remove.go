@@ -1,0 +1,188 @@
+package aptrepo
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Unpublish takes a version, in one or all architectures and components, out
+// of one distribution. It stays known and can be published again. The
+// artifacts returned are those taken out.
+//
+// Errors: ErrScope, ErrUnknownDistribution, ErrPackageNotFound,
+// ErrVersionNotFound (also: not in that distribution).
+func (r *Repo) Unpublish(ctx context.Context, o UnpublishOptions) ([]Artifact, error) {
+	var gone []Artifact
+	var last int64
+	about := AuditEntry{Target: o.Distribution, Package: o.Name, Version: o.Version}
+	err := r.withScope(ctx, []string{o.Distribution}, func(tx Tx) error {
+		if _, err := tx.Distribution(o.Distribution); err != nil {
+			return err
+		}
+		artifacts, err := selected(tx, o.Selection)
+		if err != nil {
+			return err
+		}
+		for _, a := range artifacts {
+			seq, err := takeOut(tx, a, o.Distribution, o.Component)
+			if err != nil {
+				return err
+			}
+			if seq > 0 {
+				gone, last = append(gone, a), seq
+			}
+		}
+		if gone == nil {
+			return ErrVersionNotFound
+		}
+		e := r.audit(ctx, "package.unpublish", ResultSuccess)
+		e.Target, e.Package, e.Version = about.Target, about.Package, about.Version
+		e.Detail = archList(gone)
+		return tx.Audit(e)
+	})
+	if err != nil {
+		r.auditFailure(ctx, "package.unpublish", about, err)
+		return nil, err
+	}
+	if err := r.publisher(o.Distribution).publish(ctx, last); err != nil {
+		return nil, err
+	}
+	for i := range gone {
+		r.emit(ctx, Event{Kind: EventPackageDeleted, Artifact: &gone[i], Distributions: []string{o.Distribution}})
+	}
+	return gone, nil
+}
+
+// withScope runs f in a transaction when the actor may write all of some
+// distributions.
+func (r *Repo) withScope(ctx context.Context, codenames []string, f func(tx Tx) error) error {
+	actor := ActorFrom(ctx)
+	if slices.ContainsFunc(codenames, func(c string) bool { return !actor.MayWrite(c) }) {
+		return ErrScope
+	}
+	return r.Store.Update(ctx, f)
+}
+
+// takeOut removes an artifact from a component of a distribution, or from all
+// when component is "", and returns the last change, 0 when there was none.
+func takeOut(tx Tx, a Artifact, codename, component string) (int64, error) {
+	var last int64
+	for _, p := range a.Publications {
+		if p.Distribution != codename || component != "" && p.Component != component {
+			continue
+		}
+		seq, removed, err := tx.RemovePublication(a.ID, codename, p.Component)
+		if err != nil {
+			return 0, err
+		}
+		if removed {
+			last = seq
+		}
+	}
+	return last, nil
+}
+
+func archList(artifacts []Artifact) string {
+	var names []string
+	for _, a := range artifacts {
+		names = append(names, a.Arch)
+	}
+	return strings.Join(names, " ")
+}
+
+// Delete takes a version, in one or all architectures, out of every
+// distribution and every listing. Its file can be fetched for
+// KeepGenerations longer. Name, version, architecture and hash stay on
+// record: the same bytes may come back, others give ErrConflict for ever,
+// unless Forget is set.
+//
+// Errors: ErrScope (published outside the actor's scope), ErrPackageNotFound,
+// ErrVersionNotFound. With Forget, versions deleted before are found too.
+func (r *Repo) Delete(ctx context.Context, o DeleteOptions) ([]Artifact, error) {
+	var gone []Artifact
+	var last map[string]int64
+	about := AuditEntry{Package: o.Name, Version: o.Version}
+	err := r.Store.Update(ctx, func(tx Tx) error {
+		artifacts, err := selected(tx, o.Selection)
+		if err != nil {
+			if o.Forget {
+				return r.forgetDead(ctx, tx, o, err)
+			}
+			return err
+		}
+		gone, last = artifacts, make(map[string]int64)
+		for _, a := range artifacts {
+			if err := r.bury(ctx, tx, a, o.Forget, last); err != nil {
+				return err
+			}
+		}
+		e := r.audit(ctx, "package.delete", ResultSuccess)
+		e.Package, e.Version, e.Detail = about.Package, about.Version, archList(gone)
+		if o.Forget {
+			e.Detail += " forget"
+		}
+		return tx.Audit(e)
+	})
+	if err != nil {
+		r.auditFailure(ctx, "package.delete", about, err)
+		return nil, err
+	}
+	var errs []error
+	for codename, seq := range last {
+		errs = append(errs, r.publisher(codename).publish(ctx, seq))
+	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
+	}
+	for i := range gone {
+		r.emit(ctx, Event{Kind: EventPackageDeleted, Artifact: &gone[i], Distributions: gone[i].Distributions()})
+	}
+	return gone, nil
+}
+
+// bury deletes one artifact and notes in last what is to be published.
+func (r *Repo) bury(ctx context.Context, tx Tx, a Artifact, forget bool, last map[string]int64) error {
+	actor := ActorFrom(ctx)
+	for _, codename := range a.Distributions() {
+		if !actor.MayWrite(codename) {
+			return ErrScope
+		}
+		seq, err := takeOut(tx, a, codename, "")
+		if err != nil {
+			return err
+		}
+		last[codename] = max(last[codename], seq)
+	}
+	if err := tx.DeleteArtifact(a.ID); err != nil {
+		return err
+	}
+	now := r.now().UTC().Truncate(time.Second)
+	if err := tx.ScheduleRemoval(a.Filename, now.Add(r.keep())); err != nil {
+		return err
+	}
+	if forget {
+		return tx.DeleteTombstone(a.Key())
+	}
+	return tx.PutTombstone(Tombstone{Key: a.Key(), SHA256: a.SHA256, DeletedAt: now})
+}
+
+// forgetDead frees the key of a version that was deleted before. notFound is
+// the error when there is none.
+func (r *Repo) forgetDead(ctx context.Context, tx Tx, o DeleteOptions, notFound error) error {
+	key := KeyOf(o.Name, o.Version, o.Arch)
+	if _, err := tx.Tombstone(key); err != nil {
+		if errors.Is(err, ErrArtifactNotFound) {
+			return notFound
+		}
+		return err
+	}
+	if err := tx.DeleteTombstone(key); err != nil {
+		return err
+	}
+	e := r.audit(ctx, "package.delete", ResultSuccess)
+	e.Package, e.Version, e.Detail = o.Name, o.Version, o.Arch+" forget"
+	return tx.Audit(e)
+}
