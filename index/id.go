@@ -1,0 +1,84 @@
+package index
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+)
+
+// An ID names a stanza of a Packages file: its fields Package, Version and
+// Architecture as they are spelled there.
+type ID struct {
+	Package      string
+	Version      string
+	Architecture string
+}
+
+// String returns the ID in dpkg's form, "hello 2.10-3 amd64".
+func (id ID) String() string {
+	return id.Package + " " + id.Version + " " + id.Architecture
+}
+
+// ErrStanza marks a stanza that a [Log] does not take.
+var ErrStanza = errors.New("unfit stanza")
+
+const maxStanza = 4 << 20
+
+// cleanStanza returns text without line ends at its end, once it is certain
+// that it would read back as one stanza with an ID.
+func cleanStanza(text []byte) ([]byte, error) {
+	text = bytes.TrimRight(text, "\n")
+	if len(text) > maxStanza {
+		return nil, fmt.Errorf("%w: longer than %d bytes", ErrStanza, maxStanza)
+	}
+	if bytes.ContainsAny(text, "\x00\r") {
+		return nil, fmt.Errorf("%w: carriage return or NUL in it", ErrStanza)
+	}
+	for line := range bytes.Lines(text) {
+		switch {
+		case len(bytes.TrimSpace(line)) == 0:
+			return nil, fmt.Errorf("%w: blank line in it", ErrStanza)
+		case line[0] != ' ' && line[0] != '\t' && bytes.IndexByte(line, ':') < 1:
+			return nil, fmt.Errorf("%w: line without a field name", ErrStanza)
+		}
+	}
+	if id := stanzaID(text); id.Package == "" || id.Version == "" || id.Architecture == "" {
+		return nil, fmt.Errorf("%w: no Package, Version or Architecture", ErrStanza)
+	}
+	return text, nil
+}
+
+// stanzaID finds the fields that make up an ID.
+func stanzaID(text []byte) ID {
+	var id ID
+	for missing := 3; missing > 0 && len(text) > 0; {
+		var line []byte
+		line, text, _ = bytes.Cut(text, []byte{'\n'})
+		for _, f := range [...]struct {
+			name  string
+			value *string
+		}{{"Package", &id.Package}, {"Version", &id.Version}, {"Architecture", &id.Architecture}} {
+			if v, ok := fieldValue(line, f.name); ok && *f.value == "" {
+				*f.value = string(v)
+				missing--
+			}
+		}
+	}
+	return id
+}
+
+func fieldValue(line []byte, name string) ([]byte, bool) {
+	if len(line) <= len(name) || line[len(name)] != ':' || !bytes.EqualFold(line[:len(name)], []byte(name)) {
+		return nil, false
+	}
+	return bytes.TrimSpace(line[len(name)+1:]), true
+}
+
+// nextStanza cuts the first stanza, without its line end, off text, which is
+// what a chunk or a tail holds: stanzas with one blank line after each.
+func nextStanza(text []byte) (stanza, rest []byte) {
+	if i := bytes.Index(text, []byte("\n\n")); i >= 0 {
+		return text[:i], text[i+2:]
+	}
+	return bytes.TrimRight(text, "\n"), nil
+}

@@ -1,0 +1,5 @@
+package index
+
+import "strings"
+
+func compareVersions(a, b string) int { return strings.Compare(a, b) }
