@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"iter"
 	"slices"
+
+	"github.com/repod-io/repod/deb"
 )
 
 const compactAfter = 4 << 20
@@ -84,7 +86,7 @@ func (l *Log) unsorted(ctx context.Context, b Blobs) ([]addedStanza, error) {
 func (id ID) compare(other ID) int {
 	return cmp.Or(
 		cmp.Compare(id.Package, other.Package),
-		compareVersions(id.Version, other.Version),
+		deb.CompareVersions(id.Version, other.Version),
 		cmp.Compare(id.Architecture, other.Architecture),
 	)
 }

@@ -15,7 +15,7 @@
 // as one.
 //
 //	log := index.NewLog()
-//	text := index.AppendStanza(nil, control, file)
+//	text, err := index.AppendStanza(nil, control, file)
 //	log, err := log.Apply(ctx, blobs, index.Edit{Add: [][]byte{text}})
 //	release.Files = log.Files("main/binary-amd64/Packages")
 //	text, err = release.AppendTo(nil)
