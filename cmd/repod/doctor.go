@@ -1,0 +1,235 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"os"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/repod-io/repod/aptrepo"
+)
+
+const (
+	// lowSpace and lowInodes are what doctor wants to be free.
+	lowSpace  = 1 << 30
+	lowInodes = 10_000
+	// expiresSoon is when a signing key should have been replaced.
+	expiresSoon = 30 * 24 * time.Hour
+	// maxClockSkew is tolerated between this machine and the server.
+	maxClockSkew = time.Minute
+)
+
+func (p *program) doctorCommand() *cobra.Command {
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "doctor",
+		Short: "Check that everything a server needs works",
+		Long: `doctor checks the settings of repod serve, the database, the storage, signing
+and the free disk space and, when REPOD_URL is set, the server there. It prints
+a line for each and, where something fails, what to do. It may run beside a
+server, with the same settings. The exit status is 1 when a check failed.`,
+		Example: "  repod doctor --data-dir /var/lib/repod",
+		GroupID: "server",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			s, err := loadSettings(cmd.Flags(), p.env)
+			if err != nil {
+				return err
+			}
+			return p.doctor(cmd.Context(), s, asJSON)
+		},
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print a JSON array")
+	addSettings(cmd.Flags(), storeSettings, serveSettings)
+	return cmd
+}
+
+// A checkup is the outcome of one check.
+type checkup struct {
+	Check  string `json:"check"`
+	OK     bool   `json:"ok"`
+	Detail string `json:"detail"`
+}
+
+// checkups collects outcomes.
+type checkups []checkup
+
+// add records a check; detail says what works, err what does not.
+func (c *checkups) add(name, detail string, err error) {
+	if err != nil {
+		detail = err.Error()
+	}
+	*c = append(*c, checkup{name, err == nil, oneLine(detail)})
+}
+
+func (p *program) doctor(ctx context.Context, s *settings, asJSON bool) error {
+	var found checkups
+	c, err := s.serveConfig(io.Discard)
+	found.add("configuration", "all settings are valid", err)
+	if err == nil {
+		c.examine(ctx, &found)
+	}
+	if p.env("REPOD_URL") != "" {
+		p.examineServer(ctx, &found)
+	}
+	if err := p.printCheckups(found, asJSON); err != nil {
+		return err
+	}
+	for _, f := range found {
+		if !f.OK {
+			return errReported
+		}
+	}
+	return nil
+}
+
+func (p *program) printCheckups(found checkups, asJSON bool) error {
+	if asJSON {
+		return json.NewEncoder(p.stdout).Encode(found)
+	}
+	for _, f := range found {
+		verdict := "ok"
+		if !f.OK {
+			verdict = "FAIL"
+		}
+		if _, err := fmt.Fprintf(p.stdout, "%-4s  %-14s %s\n", verdict, f.Check, f.Detail); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// examine checks the local parts of a repository.
+func (c *storeConfig) examine(ctx context.Context, found *checkups) {
+	found.add("data directory", c.dataDir, checkDataDir(c.dataDir))
+	detail, err := freeSpace(c.dataDir)
+	found.add("disk space", detail, err)
+	if c.files != "" {
+		if _, statErr := os.Stat(c.files); statErr == nil {
+			detail, err = freeSpace(c.files)
+			found.add("storage space", detail, err)
+		}
+	}
+	o, err := c.open(ctx, slog.New(slog.DiscardHandler))
+	if err != nil {
+		found.add("repository", "", err)
+		return
+	}
+	defer o.Close()
+	health := o.repo.Check(ctx)
+	database := "SQLite: " + c.sqlite
+	if c.postgres != "" {
+		database = "PostgreSQL"
+	}
+	found.add("database", database, health.Database)
+	found.add("storage", c.files+": files can be written, read and deleted", health.Storage)
+	detail, err = signingKey(ctx, o.repo, time.Now())
+	found.add("signing", detail, errors.Join(health.Signing, err))
+}
+
+func checkDataDir(path string) error {
+	info, err := os.Stat(path)
+	if err != nil {
+		return fmt.Errorf("%w: start repod serve once, or check --data-dir", err)
+	}
+	if perm := info.Mode().Perm(); perm&0o077 != 0 {
+		return fmt.Errorf("%s has mode %04o: chmod 0700 %s", path, perm, path)
+	}
+	return nil
+}
+
+// freeSpace fails when the disk that holds path is about to be full.
+func freeSpace(path string) (string, error) {
+	var fs syscall.Statfs_t
+	if err := syscall.Statfs(path, &fs); err != nil {
+		return "", fmt.Errorf("%s: %w", path, err)
+	}
+	free := fs.Bavail * uint64(fs.Bsize)
+	detail := fmt.Sprintf("%d MiB free for %s", free>>20, path)
+	if free < lowSpace {
+		return "", errors.New(detail + ": make room, uploads fail when the disk is full")
+	}
+	if fs.Files > 0 && fs.Ffree < lowInodes {
+		return "", fmt.Errorf("%d inodes free for %s: make room, each package takes one", fs.Ffree, path)
+	}
+	return detail, nil
+}
+
+// signingKey describes the active key and fails when it ends soon.
+func signingKey(ctx context.Context, repo *aptrepo.Repo, now time.Time) (string, error) {
+	ring, err := repo.Keys(ctx)
+	if err != nil {
+		return "", err
+	}
+	for _, k := range ring.Keys {
+		if k.State != aptrepo.KeyActive {
+			continue
+		}
+		detail := fmt.Sprintf("%s key %s", k.Algorithm, k.Fingerprint)
+		if !k.ExpiresAt.IsZero() && k.ExpiresAt.Sub(now) < expiresSoon {
+			return "", fmt.Errorf("%s expires %s: replace it (POST /settings/gpg/generate) and let clients fetch repod.asc",
+				detail, k.ExpiresAt.UTC().Format(time.DateOnly))
+		}
+		return detail, nil
+	}
+	return "", aptrepo.ErrNoSigningKey
+}
+
+// examineServer checks the server at REPOD_URL as a client sees it.
+func (p *program) examineServer(ctx context.Context, found *checkups) {
+	c, err := p.client(0)
+	if err != nil {
+		found.add("server", "", err)
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	skew, err := c.clockSkew(ctx)
+	if err == nil {
+		err = c.get(ctx, "/health/ready", nil, &struct{}{})
+	}
+	found.add("server", c.base.Redacted()+" is ready", err)
+	if err != nil {
+		return
+	}
+	err = nil
+	if skew.Abs() > maxClockSkew {
+		err = fmt.Errorf("the server's clock differs by %v: set both by NTP, apt refuses indices from the future", skew.Round(time.Second))
+	}
+	found.add("clock", "the same as the server's within a minute", err)
+	if c.token == "" {
+		return
+	}
+	var me struct {
+		Username string   `json:"username"`
+		Roles    []string `json:"roles"`
+	}
+	err = c.get(ctx, "/auth/me", nil, &me)
+	found.add("token", fmt.Sprintf("%s with roles %v", me.Username, me.Roles), err)
+}
+
+// clockSkew returns how far the server's clock is ahead, to the second.
+func (c *client) clockSkew(ctx context.Context) (time.Duration, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.base.JoinPath("/health/live").String(), nil)
+	if err != nil {
+		return 0, err
+	}
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return 0, fmt.Errorf("%w: check REPOD_URL and whether the server runs", err)
+	}
+	resp.Body.Close()
+	date, err := http.ParseTime(resp.Header.Get("Date"))
+	if err != nil {
+		return 0, nil // a proxy that sends no date
+	}
+	return time.Until(date), nil
+}

@@ -1,0 +1,265 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/repod-io/repod/aptrepo"
+	"github.com/repod-io/repod/auth"
+	"github.com/repod-io/repod/httpapi"
+)
+
+// shutdownTime is how long requests may take to end after SIGTERM.
+const shutdownTime = 30 * time.Second
+
+func (p *program) serveCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "serve",
+		Short: "Run the server",
+		Long: `serve runs the server. The first start creates the data directory, a signing
+key and an administrator whose random password it prints once. Each setting
+comes from its flag, else from the variable in brackets, else from the file of
+--config. Secrets have variables only:
+  REPOD_ADMIN_PASSWORD, REPOD_ADMIN_PASSWORD_FILE
+      the first administrator's password (default: random)
+  REPOD_SECRET_KEY
+      in place of --secret-key-file
+  REPOD_SIGNING_KEY_PASSPHRASE, REPOD_SIGNING_KEY_PASSPHRASE_FILE
+      opens --signing-key-file
+SIGTERM lets requests end (30 s); a second one ends the server at once.`,
+		Example: "  repod serve --data-dir /var/lib/repod --distributions bookworm",
+		GroupID: "server",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			s, err := loadSettings(cmd.Flags(), p.env)
+			if err != nil {
+				return err
+			}
+			c, err := s.serveConfig(p.stderr)
+			if err != nil {
+				return err
+			}
+			return p.serve(cmd.Context(), c)
+		},
+	}
+	addSettings(cmd.Flags(), storeSettings, serveSettings)
+	return cmd
+}
+
+// serveConfig is what the server needs to know.
+type serveConfig struct {
+	storeConfig
+	listen         string
+	publicURL      string
+	admin          string
+	adminPassword  string
+	distributions  []string
+	trustedProxies []netip.Prefix
+	tls            *certificate // nil: HTTP
+	rateLimits     httpapi.RateLimits
+	corsOrigins    []string
+	log            *slog.Logger
+}
+
+func (s *settings) serveConfig(stderr io.Writer) (c serveConfig, err error) {
+	if c.storeConfig, err = s.storeConfig(); err != nil {
+		return c, err
+	}
+	c.listen = s.get("listen")
+	c.admin = s.get("admin-username")
+	c.distributions = list(s.get("distributions"))
+	c.corsOrigins = list(s.get("cors-origins"))
+	if c.publicURL, err = parsePublicURL(s.get("public-url")); err != nil {
+		return c, err
+	}
+	if c.trustedProxies, err = parsePrefixes(s.get("trusted-proxies")); err != nil {
+		return c, err
+	}
+	if c.rateLimits, err = parseRateLimits(s.get("rate-limits")); err != nil {
+		return c, err
+	}
+	if c.log, err = newLogger(stderr, s.get("log-format"), s.get("log-level")); err != nil {
+		return c, err
+	}
+	if c.adminPassword, err = s.secret(adminPassword); err != nil {
+		return c, err
+	}
+	cert, key := s.get("tls-cert-file"), s.get("tls-key-file")
+	switch {
+	case (cert == "") != (key == ""):
+		return c, usagef("--tls-cert-file and --tls-key-file go together")
+	case cert != "":
+		c.tls, err = loadCertificate(cert, key)
+	}
+	return c, err
+}
+
+func parsePublicURL(s string) (string, error) {
+	if s == "" {
+		return "", nil
+	}
+	u, err := url.Parse(s)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.RawQuery != "" || u.Fragment != "" || u.User != nil {
+		return "", usagef("--public-url: want http(s)://host, without query: https://repo.example.com")
+	}
+	return strings.TrimRight(s, "/"), nil
+}
+
+// parsePrefixes reads networks, and single addresses as networks of one.
+func parsePrefixes(s string) (prefixes []netip.Prefix, err error) {
+	for _, item := range list(s) {
+		prefix, err := netip.ParsePrefix(item)
+		if err != nil {
+			addr, err := netip.ParseAddr(item)
+			if err != nil || addr.Zone() != "" {
+				return nil, usagef("--trusted-proxies: %q is not a network such as 10.0.0.0/8", item)
+			}
+			prefix = netip.PrefixFrom(addr, addr.BitLen())
+		}
+		prefixes = append(prefixes, prefix.Masked())
+	}
+	return prefixes, nil
+}
+
+func newLogger(w io.Writer, format, level string) (*slog.Logger, error) {
+	var o slog.HandlerOptions
+	var l slog.Level
+	if err := l.UnmarshalText([]byte(level)); err != nil {
+		return nil, usagef("--log-level: want debug, info, warn or error")
+	}
+	o.Level = l
+	if format == "" {
+		format = "json"
+		if isTerminal(w) {
+			format = "text"
+		}
+	}
+	switch format {
+	case "text":
+		return slog.New(slog.NewTextHandler(w, &o)), nil
+	case "json":
+		return slog.New(slog.NewJSONHandler(w, &o)), nil
+	}
+	return nil, usagef("--log-format: want text or json")
+}
+
+// serve runs the server until ctx ends.
+func (p *program) serve(ctx context.Context, c serveConfig) error {
+	if err := c.create(); err != nil {
+		return err
+	}
+	o, err := c.open(ctx, c.log)
+	if err != nil {
+		return err
+	}
+	defer o.Close()
+	users := &auth.Service{Store: o.db, Key: o.secretKey, Logger: c.log}
+	defer closeUsers(ctx, users)
+	if err := p.prepare(ctx, c, o.repo, users); err != nil {
+		return err
+	}
+
+	var ready atomic.Bool
+	handler := httpapi.New(httpapi.Config{
+		Repo:           o.repo,
+		Auth:           users,
+		PublicURL:      c.publicURL,
+		TrustedProxies: c.trustedProxies,
+		SpoolDir:       filepath.Join(c.dataDir, "spool"),
+		RateLimits:     c.rateLimits,
+		CORSOrigins:    c.corsOrigins,
+		Logger:         c.log,
+		Ready:          ready.Load,
+	})
+	listener, shown, err := listen(ctx, c.listen, c.tls != nil)
+	if err != nil {
+		return err
+	}
+	upkeep, stop := context.WithCancel(context.WithoutCancel(ctx))
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_ = o.repo.Run(upkeep) // only ever ends with upkeep
+	}()
+	defer func() { stop(); <-done }()
+
+	ready.Store(true)
+	fmt.Fprintln(p.stderr, "listening on "+shown)
+	return serveHTTP(ctx, c, listener, handler, func() { ready.Store(false) })
+}
+
+// closeUsers lets the uses of API tokens be recorded before the database closes.
+func closeUsers(ctx context.Context, users *auth.Service) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer cancel()
+	_ = users.Close(ctx) // at worst a time of last use is not noted
+}
+
+// prepare brings the repository to where it can serve: the first user, the
+// wanted distributions, and the publications that an earlier run left undone.
+func (p *program) prepare(ctx context.Context, c serveConfig, repo *aptrepo.Repo, users *auth.Service) error {
+	password, created, err := users.Bootstrap(ctx, c.admin, c.adminPassword)
+	if err != nil {
+		return fmt.Errorf("creating the first administrator (REPOD_ADMIN_USERNAME, REPOD_ADMIN_PASSWORD): %w", err)
+	}
+	if created && password != "" {
+		fmt.Fprintf(p.stderr, "first start: user %s, password %s (shown only this once)\n", c.admin, string(password))
+	}
+	// This also makes the signing key of a new repository.
+	health := repo.Check(ctx)
+	if err := errors.Join(health.Database, health.Storage, health.Signing); err != nil {
+		return fmt.Errorf("the repository does not work (repod doctor says more): %w", err)
+	}
+	if err := repo.Recover(ctx); err != nil {
+		return fmt.Errorf("publishing what was left undone: %w", err)
+	}
+	for _, codename := range c.distributions {
+		_, err := repo.Init(ctx, aptrepo.Distribution{Codename: codename})
+		if err != nil && !errors.Is(err, aptrepo.ErrDistributionExists) {
+			return fmt.Errorf("--distributions %s: %w", codename, err)
+		}
+	}
+	return nil
+}
+
+// serveHTTP answers requests until ctx ends, then lets those under way finish.
+func serveHTTP(ctx context.Context, c serveConfig, l net.Listener, h http.Handler, stopping func()) error {
+	srv := httpapi.NewServer(h)
+	srv.ErrorLog = slog.NewLogLogger(c.log.Handler(), slog.LevelDebug)
+	failed := make(chan error, 1)
+	go func() {
+		if c.tls != nil {
+			srv.TLSConfig = c.tls.config()
+			failed <- srv.ServeTLS(l, "", "")
+			return
+		}
+		failed <- srv.Serve(l)
+	}()
+	select {
+	case err := <-failed:
+		return err
+	case <-ctx.Done():
+	}
+	stopping()
+	c.log.Info("stopping: finishing the requests under way", "limit", shutdownTime)
+	limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTime)
+	defer cancel()
+	if err := srv.Shutdown(limit); err != nil {
+		srv.Close()
+		c.log.Warn("requests were cut off", "after", shutdownTime)
+	}
+	return nil
+}

@@ -1,0 +1,206 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	_ "github.com/jackc/pgx/v5/stdlib" // driver "pgx"
+	"github.com/jmoiron/sqlx"
+	_ "modernc.org/sqlite" // driver "sqlite"
+
+	"github.com/repod-io/repod/aptrepo"
+	"github.com/repod-io/repod/aptrepo/sqlstore"
+	"github.com/repod-io/repod/aptrepo/storage"
+	"github.com/repod-io/repod/index"
+)
+
+// storeConfig says where a repository is kept.
+type storeConfig struct {
+	dataDir  string
+	postgres string // URL, or
+	sqlite   string // path of the database
+	files    string // directory
+
+	secretKey      []byte // nil: the one in dataDir
+	signingKeyFile string
+	passphrase     string
+}
+
+// storeConfig reads the settings of storeSettings.
+func (s *settings) storeConfig() (c storeConfig, err error) {
+	c.dataDir = s.get("data-dir")
+	if c.dataDir == "" {
+		return c, usagef("--data-dir is empty")
+	}
+	if err := c.parseDatabase(s.get("database-url")); err != nil {
+		return c, err
+	}
+	if err := c.parseStorage(s.get("storage-url")); err != nil {
+		return c, err
+	}
+	key, err := s.secret(secretKey)
+	if err != nil {
+		return c, err
+	}
+	switch {
+	case key != "":
+		if c.secretKey, err = parseSecretKey(key); err != nil {
+			return c, usagef("%s: %w", variable(secretKey), err)
+		}
+	case c.postgres != "":
+		return c, usagef("a PostgreSQL database needs a secret key that all its servers share: " +
+			"openssl rand -base64 32 >key; chmod 600 key; and --secret-key-file key")
+	}
+	c.signingKeyFile = s.get("signing-key-file")
+	c.passphrase, err = s.secret(signingPassphrase)
+	return c, err
+}
+
+func (c *storeConfig) parseDatabase(address string) error {
+	scheme, rest, _ := strings.Cut(address, ":")
+	switch {
+	case address == "":
+		c.sqlite = filepath.Join(c.dataDir, "repod.db")
+	case scheme == "sqlite" && rest != "":
+		c.sqlite = rest
+	case scheme == "postgres" || scheme == "postgresql":
+		if _, err := url.Parse(address); err != nil { // whose text may hold the password
+			return usagef("--database-url is not a valid URL: want postgres://user:password@host/database")
+		}
+		c.postgres = address
+	default:
+		return usagef("--database-url: want sqlite:PATH or postgres://user:password@host/database")
+	}
+	return nil
+}
+
+func (c *storeConfig) parseStorage(address string) error {
+	path, ok := strings.CutPrefix(address, "file:")
+	switch {
+	case address == "":
+		c.files = filepath.Join(c.dataDir, "files")
+	case ok && path != "":
+		c.files = path
+	default:
+		return usagef("--storage-url: want file:PATH")
+	}
+	return nil
+}
+
+// An opened repository, and what must be closed after it.
+type opened struct {
+	repo      *aptrepo.Repo
+	db        *sqlstore.DB
+	secretKey []byte
+}
+
+// Close closes the database.
+func (o *opened) Close() error { return o.db.Close() }
+
+// create makes what a first start needs and does not exist yet: the data
+// directory, the secret key and an empty database that others cannot read.
+func (c *storeConfig) create() error {
+	if err := os.MkdirAll(c.dataDir, 0o700); err != nil {
+		return fmt.Errorf("creating the data directory: %w", err)
+	}
+	if c.secretKey == nil {
+		if _, err := storedSecretKey(c.keyFile(), nil); err != nil {
+			return err
+		}
+	}
+	if c.sqlite == "" {
+		return nil
+	}
+	f, err := os.OpenFile(c.sqlite, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return fmt.Errorf("creating the database: %w", err)
+	}
+	return f.Close()
+}
+
+func (c *storeConfig) keyFile() string { return filepath.Join(c.dataDir, "secret.key") }
+
+// open opens the repository; the database is brought up to date.
+func (c *storeConfig) open(ctx context.Context, log *slog.Logger) (*opened, error) {
+	key := c.secretKey
+	if key == nil {
+		var err error
+		if key, err = readSecretKey(c.keyFile()); err != nil {
+			return nil, c.hint(err)
+		}
+	}
+	signer, err := c.signer()
+	if err != nil {
+		return nil, err
+	}
+	files, err := storage.OpenDir(c.files)
+	if err != nil {
+		return nil, fmt.Errorf("opening the storage: %w", err)
+	}
+	db, err := c.openDatabase(ctx)
+	if err != nil {
+		return nil, err
+	}
+	repo := &aptrepo.Repo{Storage: files, Store: db, SecretKey: key, Logger: log}
+	if signer != nil {
+		repo.Signer = signer
+	}
+	return &opened{repo: repo, db: db, secretKey: key}, nil
+}
+
+func (c *storeConfig) openDatabase(ctx context.Context) (*sqlstore.DB, error) {
+	driver, dsn, dialect := "pgx", c.postgres, sqlstore.Postgres
+	if c.sqlite != "" {
+		if _, err := os.Stat(c.sqlite); err != nil {
+			return nil, c.hint(err)
+		}
+		driver, dsn, dialect = "sqlite", sqlstore.SQLiteDSN(c.sqlite), sqlstore.SQLite
+	}
+	conn, err := sqlx.Open(driver, dsn)
+	if err != nil {
+		return nil, errors.New("opening the database: --database-url is not valid") // err may hold the password
+	}
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute) // migrations take a while
+	defer cancel()
+	db, err := sqlstore.Open(ctx, conn, dialect)
+	if err != nil {
+		conn.Close()
+		return nil, fmt.Errorf("opening the database (check --database-url): %w", err)
+	}
+	return db, nil
+}
+
+// hint adds what to do when there is no repository where one should be.
+func (c *storeConfig) hint(err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("no repository in %s (start repod serve once, or check --data-dir): %w", c.dataDir, err)
+	}
+	return err
+}
+
+// signer returns what signs by --signing-key-file, nil without one.
+func (c *storeConfig) signer() (*index.OpenPGP, error) {
+	if c.signingKeyFile == "" {
+		return nil, nil
+	}
+	if err := guarded(c.signingKeyFile, 0o077); err != nil {
+		return nil, err
+	}
+	armoured, err := os.ReadFile(c.signingKeyFile)
+	if err != nil {
+		return nil, fmt.Errorf("reading the signing key: %w", err)
+	}
+	key, err := index.ParseKey(armoured, []byte(c.passphrase))
+	if err != nil {
+		return nil, fmt.Errorf("%s (check REPOD_SIGNING_KEY_PASSPHRASE): %w", c.signingKeyFile, err)
+	}
+	return &index.OpenPGP{Keys: []*index.Key{key}}, nil
+}
