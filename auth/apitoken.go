@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -244,60 +245,66 @@ func (s *Service) touch(ctx context.Context, t APIToken, now time.Time) {
 // touches bounds the writes of last uses: a few at a time, and for each token
 // one a minute.
 type touches struct {
-	slots  chan struct{} // all taken for good by close
-	mu     sync.Mutex
-	recent map[string]time.Time // by token ID
+	mu      sync.Mutex
+	recent  map[string]time.Time // by token ID
+	running int
+	closed  bool
+	idle    chan struct{} // closed when closed and none is running
 }
 
-// maxRecent is when touches looks for tokens not used of late.
-const maxRecent = 4096
+const (
+	maxTouches = 4    // at a time
+	maxRecent  = 4096 // before tokens not used of late are forgotten
+)
 
 func (t *touches) init() {
-	t.slots = make(chan struct{}, 4)
 	t.recent = map[string]time.Time{}
+	t.idle = make(chan struct{})
 }
 
 // begin reports whether a use should be written; then end must be called. A
-// use that finds no slot is left to the next one.
+// use that finds too many running is left to the next one.
 func (t *touches) begin(id string, now time.Time) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if last, ok := t.recent[id]; ok && now.Sub(last) < lastUsedPrecision {
-		return false
-	}
-	select {
-	case t.slots <- struct{}{}:
-	default:
+	last, ok := t.recent[id]
+	if ok && now.Sub(last) < lastUsedPrecision || t.closed || t.running == maxTouches {
 		return false
 	}
 	if len(t.recent) >= maxRecent {
-		for id, last := range t.recent {
-			if now.Sub(last) >= lastUsedPrecision {
-				delete(t.recent, id)
-			}
-		}
+		maps.DeleteFunc(t.recent, func(_ string, last time.Time) bool {
+			return now.Sub(last) >= lastUsedPrecision
+		})
 	}
 	t.recent[id] = now
+	t.running++
 	return true
 }
 
 func (t *touches) end(id string, written bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	if !written {
-		t.mu.Lock()
 		delete(t.recent, id)
-		t.mu.Unlock()
 	}
-	<-t.slots
+	t.running--
+	if t.closed && t.running == 0 {
+		close(t.idle)
+	}
 }
 
 // close waits for what begin let through, and lets nothing through after.
 func (t *touches) close(ctx context.Context) error {
-	for range cap(t.slots) {
-		select {
-		case t.slots <- struct{}{}:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
+	t.mu.Lock()
+	if !t.closed && t.running == 0 {
+		close(t.idle)
 	}
-	return nil
+	t.closed = true
+	t.mu.Unlock()
+	select {
+	case <-t.idle:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }

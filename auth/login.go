@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 )
 
 // maxPasswordBytes bounds what is hashed. The longest password that the policy
@@ -80,7 +82,10 @@ func (s *Service) checkLogin(ctx context.Context, username, password string, c C
 // is none, which only the log and the audit log may tell. Each reason takes
 // the same work.
 func (s *Service) verify(ctx context.Context, username, password string) (u User, reason string, err error) {
-	u, err = s.Store.User(ctx, username)
+	err = ErrUserNotFound
+	if ValidUsername(username) { // else nobody has it, and a database may choke on it
+		u, err = s.Store.User(ctx, username)
+	}
 	switch {
 	case errors.Is(err, ErrUserNotFound):
 		reason = "unknown user"
@@ -137,12 +142,18 @@ func (s *Service) rehash(ctx context.Context, u User, password string) {
 	}
 }
 
-// clip makes what a client claims to be a user name fit for a log.
-func clip(name string) string {
-	if len(name) > 64 {
-		name = name[:64]
+// clip makes what a client sent fit for a log: short, valid UTF-8, printable.
+func clip(text string) string {
+	const most = 128 // bytes
+	if len(text) > most {
+		text = text[:most]
 	}
-	return strings.ToValidUTF8(name, "\uFFFD")
+	return strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return utf8.RuneError
+	}, text)
 }
 
 // Bootstrap creates the first user, an active administrator, in a store that

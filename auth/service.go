@@ -138,7 +138,7 @@ func (s *Service) Denied(ctx context.Context, by Principal, c Client, target str
 		return err
 	}
 	e := s.event(ActionDenied, by.Name, c)
-	e.Result, e.Target = ResultDenied, target
+	e.Result, e.Target = ResultDenied, clip(target)
 	if err := s.Store.Record(ctx, e); err != nil {
 		return fmt.Errorf("record a refusal: %w", err)
 	}

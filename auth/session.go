@@ -84,8 +84,9 @@ func (s *Service) parseSession(token string) (*sessionClaims, error) {
 var errClaims = errors.New("auth: not the claims of a session")
 
 // UnmarshalJSON accepts exactly what newSession writes: each of the five
-// claims once, no other, numbers whole and not negative. encoding/json alone
-// would take the last of two equal keys, keys in other cases and fractions.
+// claims once, no other, numbers whole, not negative and below 2^53.
+// encoding/json alone would take the last of two equal keys, keys in other
+// cases and fractions.
 func (c *sessionClaims) UnmarshalJSON(data []byte) error {
 	text := map[string]*string{"sub": &c.Subject, "jti": &c.ID}
 	var iat, exp int64
@@ -111,7 +112,7 @@ func (c *sessionClaims) UnmarshalJSON(data []byte) error {
 			*text[name] = value
 			delete(text, name)
 		case json.Number:
-			n, err := strconv.ParseUint(value.String(), 10, 63)
+			n, err := strconv.ParseUint(value.String(), 10, 53)
 			if number[name] == nil || err != nil {
 				return errClaims
 			}
