@@ -339,7 +339,7 @@ func (p *publisher) compare(ctx context.Context) (string, error) {
 	return "", nil
 }
 
-func stanzaSum(stanza []byte) string { return index.EntryOf("", bytes.TrimSpace(stanza)).SHA256 }
+func stanzaSum(stanza []byte) string { return entryOf("", bytes.TrimSpace(stanza)).SHA256 }
 
 func (p *publisher) compareLog(ctx context.Context, dir string, log *index.Log, want map[string]int) string {
 	if log == nil {

@@ -126,7 +126,7 @@ func (d Distribution) validate() error {
 		return ""
 	})...)
 	errs = append(errs, validList("architectures", d.Architectures, func(s string) string {
-		if s == "all" || !deb.ValidArchitecture(s) {
+		if s == "all" || !deb.KnownArchitecture(s) {
 			return `must be the name of a Debian architecture; "all" is part of each`
 		}
 		return ""

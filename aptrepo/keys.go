@@ -141,57 +141,50 @@ func (r *Repo) parseKey(k SigningKey) (*index.Key, error) {
 // the signer tells of.
 func (r *Repo) Keys(ctx context.Context) (KeyRing, error) {
 	if r.Signer != nil {
-		return foreignKeys(r.Signer)
-	}
-	if _, err := r.signer(ctx); err != nil { // generates the first key
-		return KeyRing{}, err
+		return foreignKeys(r.Signer), nil
 	}
 	stored, err := r.Store.SigningKeys(ctx)
 	if err != nil {
 		return KeyRing{}, err
 	}
 	var ring KeyRing
-	var signing []*index.Key
+	var signing index.Keyring
 	for _, k := range stored {
 		key, err := r.parseKey(k)
 		if err != nil {
 			return KeyRing{}, err
 		}
-		info := infoOf(key)
+		info := infoOf(key.Public())
 		info.State, info.RetiresAt = r.stateOf(k), k.RetiresAt
 		ring.Keys = append(ring.Keys, info)
 		if info.State != KeyRetired {
-			signing = append(signing, key)
+			signing = append(signing, key.Public())
 		}
 	}
-	return ring.withPublic(signing)
+	return ring.withPublic(signing), nil
 }
 
-// foreignKeys describes the keys of an embedder's signer.
-func foreignKeys(s index.Signer) (KeyRing, error) {
+// foreignKeys describes the keys of an embedder's signer, as far as it tells.
+func foreignKeys(s index.Signer) KeyRing {
 	var ring KeyRing
-	teller, ok := s.(interface{ PublicKeys() []*index.Key })
+	holder, ok := s.(index.KeyHolder)
 	if !ok {
-		return ring, nil
+		return ring
 	}
-	for _, key := range teller.PublicKeys() {
+	for _, key := range holder.PublicKeys() {
 		info := infoOf(key)
 		info.State = KeyActive
 		ring.Keys = append(ring.Keys, info)
 	}
-	return ring.withPublic(teller.PublicKeys())
+	return ring.withPublic(holder.PublicKeys())
 }
 
-func (k KeyRing) withPublic(keys []*index.Key) (KeyRing, error) {
-	var err error
-	if k.Armored, err = index.ArmoredKeyring(keys); err != nil {
-		return k, err
-	}
-	k.Binary, err = index.BinaryKeyring(keys)
-	return k, err
+func (k KeyRing) withPublic(keys index.Keyring) KeyRing {
+	k.Armored, k.Binary = keys.Armored(), keys.Binary()
+	return k
 }
 
-func infoOf(k *index.Key) KeyInfo {
+func infoOf(k *index.PublicKey) KeyInfo {
 	return KeyInfo{
 		Fingerprint: k.Fingerprint(), KeyID: k.KeyID(), Algorithm: k.Algorithm(),
 		CreatedAt: k.CreatedAt(), ExpiresAt: k.ExpiresAt(), UserIDs: k.UserIDs(),
@@ -238,7 +231,7 @@ func (r *Repo) addKey(ctx context.Context, o KeyOptions, onlyFirst bool) (Genera
 	if err != nil {
 		return out, err
 	}
-	out.KeyInfo = infoOf(key)
+	out.KeyInfo = infoOf(key.Public())
 	out.State = KeyActive
 	err = r.Store.Update(ctx, func(tx Tx) error {
 		existing, err := tx.SigningKeys()
@@ -286,11 +279,12 @@ func (r *Repo) newKey(o KeyOptions) (*index.Key, error) {
 	if o.ExpireDays < 0 || o.ExpireDays > 3650 {
 		return nil, &FieldError{"expire_days", "must be 0 to 3650"}
 	}
-	key, err := index.GenerateKey(index.KeyOptions{
-		Name: o.Name, Email: o.Email, Algorithm: o.Algorithm,
-		Lifetime: time.Duration(o.ExpireDays) * 24 * time.Hour, Now: r.Now,
-	})
-	if errors.Is(err, index.ErrKeyOptions) {
+	options := index.KeyOptions{Name: o.Name, Email: o.Email, Algorithm: o.Algorithm, Now: r.Now}
+	if o.ExpireDays > 0 {
+		options.Expires = r.now().AddDate(0, 0, o.ExpireDays)
+	}
+	key, err := index.GenerateKey(options)
+	if errors.Is(err, index.ErrKey) {
 		return nil, &FieldError{"name", err.Error()}
 	}
 	return key, err

@@ -21,8 +21,16 @@ const (
 
 // Recover publishes every change that was committed and not yet published,
 // because a program or a machine stopped in between. It is the same code that
-// publishes after an upload. Call it before serving.
+// publishes after an upload. It also sees to it that there is a signing key.
+// Call it before serving.
 func (r *Repo) Recover(ctx context.Context) error {
+	if _, err := r.signer(ctx); err != nil {
+		return err
+	}
+	return r.catchUpAll(ctx)
+}
+
+func (r *Repo) catchUpAll(ctx context.Context) error {
 	heads, err := r.Store.Heads(ctx)
 	if err != nil {
 		return err
@@ -66,7 +74,7 @@ func (r *Repo) Run(ctx context.Context) error {
 			return ctx.Err()
 		case <-retry.C:
 		}
-		err := errors.Join(r.Recover(ctx), r.renew(ctx), r.Compact(ctx))
+		err := errors.Join(r.catchUpAll(ctx), r.renew(ctx), r.Compact(ctx))
 		if err != nil && !failing && ctx.Err() == nil {
 			r.logger().ErrorContext(ctx, "repository upkeep failed; it is tried again every second", "error", err)
 		}

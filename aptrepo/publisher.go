@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"path"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -175,7 +174,11 @@ func (p *publisher) prepare(ctx context.Context, cur *snapshot, edit editor) (*s
 		logs: logs,
 	}
 	next.shared = next.gen.Date.Equal(cur.gen.Date)
-	next.list(staticFiles(d))
+	static, err := staticFiles(d)
+	if err != nil {
+		return nil, err
+	}
+	next.list(static)
 	if err := p.sign(ctx, next, d); err != nil {
 		return nil, err
 	}
@@ -196,12 +199,8 @@ func later(now, before time.Time) time.Time {
 }
 
 func (p *publisher) sign(ctx context.Context, s *snapshot, d Distribution) error {
-	release := index.Release{
-		Origin: d.Origin, Label: d.Label, Suite: d.Suite, Codename: d.Codename,
-		Description: d.Description, Date: s.gen.Date,
-		Architectures: d.Architectures, Components: d.Components,
-		AcquireByHash: true, Files: s.entries(),
-	}
+	release := headOf(d)
+	release.Date, release.AcquireByHash, release.Files = s.gen.Date, true, s.entries()
 	if p.repo.ValidFor > 0 {
 		release.ValidUntil = s.gen.Date.Add(p.repo.ValidFor)
 	}
@@ -225,17 +224,28 @@ func (p *publisher) sign(ctx context.Context, s *snapshot, d Distribution) error
 	return nil
 }
 
+// headOf returns the names that the Release of a distribution bears.
+func headOf(d Distribution) index.Release {
+	return index.Release{
+		Origin: d.Origin, Label: d.Label, Suite: d.Suite, Codename: d.Codename,
+		Description: d.Description, Architectures: d.Architectures, Components: d.Components,
+	}
+}
+
 // staticFiles returns the small Release file of each index directory.
-func staticFiles(d Distribution) map[string]string {
+func staticFiles(d Distribution) (map[string]string, error) {
+	head := headOf(d)
 	files := make(map[string]string)
 	for _, c := range d.Components {
 		for _, a := range d.Architectures {
-			files[indexDir(c, a)+"/Release"] = fmt.Sprintf(
-				"Archive: %s\nOrigin: %s\nLabel: %s\nComponent: %s\nArchitecture: %s\n",
-				d.Suite, d.Origin, d.Label, c, a)
+			text, err := head.AppendPart(nil, c, a)
+			if err != nil {
+				return nil, err
+			}
+			files[indexDir(c, a)+"/Release"] = string(text)
 		}
 	}
-	return files
+	return files, nil
 }
 
 // edit takes up the changes that the Store has beyond cur.
@@ -289,7 +299,7 @@ func completeLogs(logs map[string]*index.Log, d Distribution) map[string]*index.
 // place is where a change bears on an index.
 type place struct {
 	component string
-	key       index.Key
+	id        index.ID
 }
 
 // editsOf sums changes up into one edit for each index directory. What was
@@ -298,7 +308,7 @@ func editsOf(changes []Change, d Distribution) (map[string]index.Edit, error) {
 	first := make(map[place]ChangeKind)
 	last := make(map[place]int)
 	for i, c := range changes {
-		at := place{c.Component, index.Key{Package: c.Name, Version: c.Version, Architecture: c.Arch}}
+		at := place{c.Component, index.ID{Package: c.Name, Version: c.Version, Architecture: c.Arch}}
 		if _, ok := first[at]; !ok {
 			first[at] = c.Kind
 		}
@@ -306,7 +316,7 @@ func editsOf(changes []Change, d Distribution) (map[string]index.Edit, error) {
 	}
 	edits := make(map[string]index.Edit)
 	for i, c := range changes {
-		at := place{c.Component, index.Key{Package: c.Name, Version: c.Version, Architecture: c.Arch}}
+		at := place{c.Component, index.ID{Package: c.Name, Version: c.Version, Architecture: c.Arch}}
 		if last[at] != i {
 			continue
 		}
@@ -321,9 +331,9 @@ func editsOf(changes []Change, d Distribution) (map[string]index.Edit, error) {
 			e := edits[dir]
 			if first[at] == ChangeRemove {
 				if e.Remove == nil {
-					e.Remove = make(map[index.Key]bool)
+					e.Remove = make(map[index.ID]bool)
 				}
-				e.Remove[at.key] = true
+				e.Remove[at.id] = true
 			}
 			if stanza != nil {
 				e.Add = append(e.Add, stanza)
@@ -355,7 +365,7 @@ func stanzaOf(a *Artifact) ([]byte, error) {
 	}
 	return index.AppendStanza(nil, control, index.PackageFile{
 		Filename: a.Filename, Size: a.Size, MD5: a.MD5, SHA256: a.SHA256,
-	}), nil
+	})
 }
 
 // materialise writes the files of next that differ from cur, InRelease last.
@@ -365,9 +375,9 @@ func (p *publisher) materialise(ctx context.Context, cur, next *snapshot) error 
 			continue
 		}
 		dir := "dists/" + p.codename + "/"
-		byHash := dir + path.Dir(name) + "/" + "by-hash/SHA256/" + f.entry.SHA256
+		byHash := dir + f.entry.ByHash()
 		for _, key := range []string{byHash, dir + name} {
-			if err := p.put(ctx, key, f.open(ctx, p.blobs, next, false)); err != nil {
+			if err := p.put(ctx, key, f, next); err != nil {
 				return err
 			}
 		}
@@ -381,7 +391,11 @@ func (p *publisher) materialise(ctx context.Context, cur, next *snapshot) error 
 	return nil
 }
 
-func (p *publisher) put(ctx context.Context, key string, f *File) error {
-	defer f.Close()
-	return storageError(p.repo.Storage.Put(ctx, key, f))
+func (p *publisher) put(ctx context.Context, key string, f indexFile, s *snapshot) error {
+	file, err := f.open(ctx, p.blobs, s, false)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	return storageError(p.repo.Storage.Put(ctx, key, file))
 }

@@ -292,19 +292,19 @@ func (c candidates) fits(x candidate, d deb.Dependency) bool {
 	a := x.artifact
 	sameArch := a.Arch == "all" || c.arch == "all" || a.Arch == c.arch
 	switch {
-	case d.ArchQualifier == "any":
+	case d.Qualifier == "any":
 		if a.MultiArch != "allowed" && a.MultiArch != "foreign" && !sameArch {
 			return false
 		}
-	case d.ArchQualifier != "" && d.ArchQualifier != "native":
-		if a.Arch != d.ArchQualifier && a.Arch != "all" {
+	case d.Qualifier != "" && d.Qualifier != "native":
+		if a.Arch != d.Qualifier && a.Arch != "all" {
 			return false
 		}
 	case !sameArch && a.MultiArch != "foreign":
 		return false
 	}
 	if x.provides != nil {
-		return d.SatisfiedByProvide(*x.provides)
+		return d.SatisfiedByProvides(*x.provides)
 	}
 	version, err := deb.ParseVersion(a.Version)
 	return err == nil && d.SatisfiedBy(a.Name, version)

@@ -3,6 +3,9 @@ package aptrepo
 import (
 	"bytes"
 	"context"
+	"crypto/md5"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -39,16 +42,16 @@ type indexFile struct {
 
 // A manifest is a snapshot as it lies in storage.
 type manifest struct {
-	Distribution string                     `json:"distribution"`
-	Number       int64                      `json:"number"`
-	AppliedSeq   int64                      `json:"applied_seq"`
-	Date         time.Time                  `json:"date"`
-	Shared       bool                       `json:"shared_date"`
-	Release      string                     `json:"release"`
-	InRelease    string                     `json:"in_release"`
-	ReleaseGPG   string                     `json:"release_gpg"`
-	Static       map[string]string          `json:"static"`
-	Logs         map[string]json.RawMessage `json:"logs"`
+	Distribution string            `json:"distribution"`
+	Number       int64             `json:"number"`
+	AppliedSeq   int64             `json:"applied_seq"`
+	Date         time.Time         `json:"date"`
+	Shared       bool              `json:"shared_date"`
+	Release      string            `json:"release"`
+	InRelease    string            `json:"in_release"`
+	ReleaseGPG   string            `json:"release_gpg"`
+	Static       map[string]string `json:"static"`
+	Logs         map[string][]byte `json:"logs"`
 }
 
 // blobs keeps a distribution's chunks in storage.
@@ -105,7 +108,7 @@ func indexDir(component, arch string) string { return component + "/binary-" + a
 func (s *snapshot) setHeads(release, detached, signed []byte) {
 	s.heads = make(map[string]indexFile)
 	for name, data := range map[string][]byte{"Release": release, "Release.gpg": detached, "InRelease": signed} {
-		s.heads[name] = indexFile{data: data, entry: index.EntryOf(name, data)}
+		s.heads[name] = indexFile{data: data, entry: entryOf(name, data)}
 	}
 }
 
@@ -114,14 +117,12 @@ func (s *snapshot) list(static map[string]string) {
 	s.files = make(map[string]indexFile)
 	s.byHash = make(map[string]indexFile)
 	for dir, log := range s.logs {
-		for _, e := range log.Files() {
-			ext := e.Path
-			e.Path = dir + "/Packages" + ext
-			s.add(dir, indexFile{log: log, ext: ext, entry: e})
+		for _, e := range log.Files(dir + "/Packages") {
+			s.add(dir, indexFile{log: log, ext: path.Ext(e.Path), entry: e})
 		}
 	}
 	for name, text := range static {
-		e := index.EntryOf(name, []byte(text))
+		e := entryOf(name, []byte(text))
 		s.add(path.Dir(name), indexFile{data: []byte(text), entry: e})
 	}
 }
@@ -161,21 +162,17 @@ func (s *snapshot) store(ctx context.Context, b blobs) (string, error) {
 		ReleaseGPG: string(s.heads["Release.gpg"].data),
 		InRelease:  string(s.heads["InRelease"].data),
 		Static:     s.static(),
-		Logs:       make(map[string]json.RawMessage),
+		Logs:       make(map[string][]byte),
 	}
 	for dir, log := range s.logs {
-		state, err := log.State(ctx, b)
-		if err != nil {
-			return "", err
-		}
-		m.Logs[dir] = state
+		m.Logs[dir] = log.State()
 	}
 	data, err := json.Marshal(m)
 	if err != nil {
 		return "", err
 	}
 	key := fmt.Sprintf("index/%s/generations/%012d-%.16s.json",
-		s.gen.Distribution, s.gen.Number, index.EntryOf("", data).SHA256)
+		s.gen.Distribution, s.gen.Number, entryOf("", data).SHA256)
 	return key, storageError(b.storage.Put(ctx, key, bytes.NewReader(data)))
 }
 
@@ -209,19 +206,19 @@ func (s *snapshot) open(ctx context.Context, b blobs, name string) (*File, error
 	if !ok {
 		return nil, notExist(name)
 	}
-	return f.open(ctx, b, s, false), nil
+	return f.open(ctx, b, s, false)
 }
 
-// openByHash returns a file by directory and SHA-256, or nil.
-func (s *snapshot) openByHash(ctx context.Context, b blobs, dir, hash string) *File {
+// openByHash returns a file by directory and SHA-256.
+func (s *snapshot) openByHash(ctx context.Context, b blobs, dir, hash string) (*File, error) {
 	f, ok := s.byHash[dir+"/"+hash]
 	if !ok {
-		return nil
+		return nil, notExist(hash)
 	}
 	return f.open(ctx, b, s, true)
 }
 
-func (f indexFile) open(ctx context.Context, b blobs, s *snapshot, immutable bool) *File {
+func (f indexFile) open(ctx context.Context, b blobs, s *snapshot, immutable bool) (*File, error) {
 	out := &File{
 		Size:      f.entry.Size,
 		ModTime:   s.gen.Date.UTC().Truncate(time.Second),
@@ -229,17 +226,28 @@ func (f indexFile) open(ctx context.Context, b blobs, s *snapshot, immutable boo
 		Immutable: immutable,
 		Exact:     !s.shared || immutable,
 	}
-	if f.log != nil {
-		out.ReadSeekCloser = f.log.Open(ctx, b, f.ext)
-	} else {
+	if f.log == nil {
 		out.ReadSeekCloser = memFile{bytes.NewReader(f.data)}
+		return out, nil
 	}
-	return out
+	var err error
+	out.ReadSeekCloser, err = f.log.Open(ctx, b, f.ext)
+	return out, err
 }
 
 type memFile struct{ *bytes.Reader }
 
 func (memFile) Close() error { return nil }
+
+// entryOf describes literal data as a Release lists it.
+func entryOf(name string, data []byte) index.FileEntry {
+	sum := sha256.Sum256(data)
+	weak := md5.Sum(data)
+	return index.FileEntry{
+		Path: name, Size: int64(len(data)),
+		SHA256: hex.EncodeToString(sum[:]), MD5: hex.EncodeToString(weak[:]),
+	}
+}
 
 func notExist(name string) error {
 	return &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist}

@@ -40,7 +40,7 @@ func (r *Repo) OpenFile(ctx context.Context, name string) (*File, error) {
 		return nil, err
 	}
 	if dir, hash, ok := byHashName(file); ok {
-		return p.openByHash(ctx, name, dir, hash)
+		return p.openByHash(ctx, dir, hash)
 	}
 	s, err := p.snapshot(ctx)
 	if err != nil {
@@ -78,24 +78,20 @@ func isSHA256(s string) bool {
 
 // openByHash looks in the current generation, then in former ones, then in
 // what another server may have published meanwhile.
-func (p *publisher) openByHash(ctx context.Context, name, dir, hash string) (*File, error) {
+func (p *publisher) openByHash(ctx context.Context, dir, hash string) (*File, error) {
 	s, err := p.snapshot(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if f := s.openByHash(ctx, p.blobs, dir, hash); f != nil {
-		return f, nil
+	if _, ok := s.byHash[dir+"/"+hash]; !ok {
+		s = p.former.find(dir, hash)
 	}
-	s = p.former.find(dir, hash)
 	if s == nil {
 		if s, err = p.generationByHash(ctx, hash); err != nil {
 			return nil, err
 		}
 	}
-	if f := s.openByHash(ctx, p.blobs, dir, hash); f != nil {
-		return f, nil
-	}
-	return nil, notExist(name)
+	return s.openByHash(ctx, p.blobs, dir, hash)
 }
 
 func (p *publisher) generationByHash(ctx context.Context, hash string) (*snapshot, error) {
