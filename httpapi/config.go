@@ -1,0 +1,199 @@
+package httpapi
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/repod-io/repod/aptrepo"
+	"github.com/repod-io/repod/auth"
+)
+
+// DefaultMaxUploadBytes is the size of the largest package taken: 1 GiB.
+const DefaultMaxUploadBytes = 1 << 30
+
+// Config says what to serve, and how. Only Repo and Auth are required.
+type Config struct {
+	Repo *aptrepo.Repo
+	Auth *auth.Service
+
+	// PublicURL is what clients call the server, without a trailing slash:
+	// "https://repo.example.com". Empty: each answer names the scheme and host
+	// of its request. Set it where a cache stands between server and clients.
+	PublicURL string
+	// TrustedProxies are the networks whose X-Forwarded-For and
+	// X-Forwarded-Proto count. Empty: none. When there are any, so do those of
+	// a peer on a Unix socket, which has no address.
+	TrustedProxies []netip.Prefix
+	// CORSOrigins lists the origins whose scripts may read answers of the API:
+	// "https://console.example.com". Empty: none. "*" is refused.
+	CORSOrigins []string
+
+	// MaxUploadBytes bounds a package. 0: DefaultMaxUploadBytes.
+	MaxUploadBytes int64
+	// SpoolDir is where uploads lie while they arrive, created with mode 0700
+	// when it is missing. Empty: os.TempDir().
+	SpoolDir string
+	// BodyTimeout is how long a client may take for 480 KiB of a body (or what
+	// is left of it). 0: 30 s, so that 16 KiB/s is the slowest upload.
+	BodyTimeout time.Duration
+
+	// RateLimits are the requests a minute of each principal, or client
+	// address on public routes, by class. Classes that are missing have the
+	// limit of DefaultRateLimits; 0 lifts one.
+	RateLimits RateLimits
+	// RateCounter counts them. Nil: in memory, for this handler alone.
+	RateCounter RateCounter
+
+	// Ready reports whether the program is neither starting nor shutting down;
+	// /health/ready says so to load balancers. Nil: always.
+	Ready func() bool
+	// Logger gets one record for each request, and the causes of answers with
+	// status 500. Nil: slog.Default().
+	Logger *slog.Logger
+	// Now is the clock. Nil: time.Now.
+	Now func() time.Time
+	// NewRequestID returns the ID of a request that came without one; it must
+	// match [A-Za-z0-9._-]{1,64}. Nil: 26 random characters.
+	NewRequestID func() string
+}
+
+// RateLimits holds requests a minute by class.
+type RateLimits map[string]int
+
+// DefaultRateLimits returns the limits of the API reference. Configurations
+// may name all of these classes; the only one that has a route now is
+// "upload".
+func DefaultRateLimits() RateLimits {
+	return RateLimits{
+		"upload":          20,
+		"import_fetch":    10,
+		"import_batch":    5,
+		"import_sync":     3,
+		"forgot_password": 5,
+		"reset_password":  5,
+	}
+}
+
+// merge returns the defaults with l on top.
+func (l RateLimits) merge() (RateLimits, error) {
+	limits := DefaultRateLimits()
+	for class, limit := range l {
+		if _, ok := limits[class]; !ok {
+			return nil, fmt.Errorf("rate limits: no such class %q; there are %s",
+				class, strings.Join(slices.Sorted(maps.Keys(limits)), ", "))
+		}
+		if limit < 0 {
+			return nil, fmt.Errorf("rate limits: %s: %d is negative", class, limit)
+		}
+		limits[class] = limit
+	}
+	return limits, nil
+}
+
+// withDefaults fills in what is nil and checks the rest.
+func (c Config) withDefaults() (Config, error) {
+	if c.Repo == nil || c.Auth == nil {
+		return c, errors.New("httpapi: Config.Repo and Config.Auth are required")
+	}
+	if c.PublicURL != "" && !validBaseURL(c.PublicURL) {
+		return c, fmt.Errorf("httpapi: public URL %q: want http(s)://host without query or trailing slash", c.PublicURL)
+	}
+	for _, origin := range c.CORSOrigins {
+		if !validOrigin(origin) {
+			return c, fmt.Errorf("httpapi: CORS origin %q: want scheme://host[:port]", origin)
+		}
+	}
+	var err error
+	if c.RateLimits, err = c.RateLimits.merge(); err != nil {
+		return c, fmt.Errorf("httpapi: %w", err)
+	}
+	if c.MaxUploadBytes == 0 {
+		c.MaxUploadBytes = DefaultMaxUploadBytes
+	}
+	if c.SpoolDir == "" {
+		c.SpoolDir = os.TempDir()
+	}
+	if c.BodyTimeout == 0 {
+		c.BodyTimeout = 30 * time.Second
+	}
+	if c.RateCounter == nil {
+		c.RateCounter = &memoryCounter{}
+	}
+	if c.Ready == nil {
+		c.Ready = func() bool { return true }
+	}
+	if c.Logger == nil {
+		c.Logger = slog.Default()
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.NewRequestID == nil {
+		c.NewRequestID = randomID
+	}
+	return c, nil
+}
+
+func validBaseURL(s string) bool {
+	u, err := url.Parse(s)
+	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != "" && u.User == nil &&
+		u.RawQuery == "" && !u.ForceQuery && u.Fragment == "" && !strings.HasSuffix(s, "/") && !strings.ContainsAny(s, " '\"\\`$")
+}
+
+func validOrigin(s string) bool {
+	u, err := url.Parse(s)
+	return err == nil && u.Host != "" && s == u.Scheme+"://"+u.Host
+}
+
+// An api is the handler that New returns.
+type api struct {
+	Config
+	router http.Handler
+	tree   *tree
+	health health
+
+	receiving  gate // uploads that arrive
+	publishing gate // uploads that are read and published
+}
+
+// New returns a handler for the API and the APT tree. It fails when c is not
+// sound or its SpoolDir cannot be used.
+func New(c Config) (http.Handler, error) {
+	c, err := c.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	a := &api{
+		Config:     c,
+		receiving:  gate{most: 256, mostEach: 128},
+		publishing: gate{most: 32, mostEach: 24},
+	}
+	if err := a.prepareSpool(); err != nil {
+		return nil, err
+	}
+	a.tree = &tree{repo: c.Repo, base: a.baseURL, fault: a.logFault}
+	a.health = health{check: c.Repo.Check, now: c.Now}
+	a.router = a.newRouter()
+	return a, nil
+}
+
+// NewServer returns a server for h with bounds that suit a repository open to
+// strangers. Timeouts for bodies and answers are not among them: a handler of
+// New sets them as a request makes progress.
+func NewServer(h http.Handler) *http.Server {
+	return &http.Server{
+		Handler:           h,
+		ReadHeaderTimeout: 5 * time.Second,
+		IdleTimeout:       60 * time.Second,
+		MaxHeaderBytes:    32 << 10,
+	}
+}
