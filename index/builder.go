@@ -12,6 +12,7 @@ import (
 // one that stay the same.
 type builder struct {
 	blobs   Blobs
+	layout  layout
 	formats []Format
 	segs    []*segment // written; their array may be shared
 	open    *segment   // unfinished, or nil
@@ -23,8 +24,8 @@ type builder struct {
 	sums []*sums
 }
 
-func newBuilder(b Blobs, formats []Format) *builder {
-	w := &builder{blobs: b, formats: formats}
+func newBuilder(b Blobs, lay layout, formats []Format) *builder {
+	w := &builder{blobs: b, layout: lay, formats: formats}
 	for range len(formats) + 1 {
 		w.sums = append(w.sums, newSums())
 	}
@@ -33,9 +34,10 @@ func newBuilder(b Blobs, formats []Format) *builder {
 
 // from returns a builder that holds the first n chunks of l.
 func (l *Log) from(b Blobs, n int) (*builder, error) {
-	full, more := n/segmentChunks, n%segmentChunks
+	full, more := n/l.layout.segment, n%l.layout.segment
 	w := &builder{
 		blobs:   b,
+		layout:  l.layout,
 		formats: l.formats,
 		segs:    slices.Clip(l.segs[:full]),
 		chunks:  n,
@@ -53,7 +55,7 @@ func (l *Log) from(b Blobs, n int) (*builder, error) {
 		}
 	}
 	if n == 0 {
-		w.sums = newBuilder(b, l.formats).sums
+		w.sums = newBuilder(b, l.layout, l.formats).sums
 		return w, nil
 	}
 	for _, p := range l.chunk(n - 1) {
@@ -87,7 +89,7 @@ func (w *builder) seal(ctx context.Context, text []byte, stanzas int) error {
 func (w *builder) addChunk(ctx context.Context, text []byte, stanzas int, packed [][]byte, ids []blobID) error {
 	switch {
 	case w.open == nil:
-		w.open = &segment{parts: make([]part, 0, segmentChunks*len(w.sums))}
+		w.open = &segment{}
 	case w.shared:
 		w.open = w.open.first(w.open.chunks())
 	}
@@ -109,7 +111,7 @@ func (w *builder) addChunk(ctx context.Context, text []byte, stanzas int, packed
 	w.open.stanzas = append(w.open.stanzas, stanzas)
 	w.chunks++
 	w.sealed += stanzas
-	if w.open.chunks() == segmentChunks {
+	if w.open.chunks() == w.layout.segment {
 		return w.closeSegment(ctx)
 	}
 	return nil
@@ -151,7 +153,7 @@ func (w *builder) log(ctx context.Context, tail []byte, tailStanzas int) (*Log, 
 // logPacked is log for a tail that is compressed already.
 func (w *builder) logPacked(tail []byte, tailStanzas int, packed [][]byte) *Log {
 	l := &Log{
-		formats: w.formats, segs: w.segs, chunks: w.chunks, sorted: w.sorted, sealed: w.sealed,
+		layout: w.layout, formats: w.formats, segs: w.segs, chunks: w.chunks, sorted: w.sorted, sealed: w.sealed,
 		tail: tail, tailStanzas: tailStanzas, packed: packed,
 	}
 	for i, s := range w.sums {

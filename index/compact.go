@@ -22,7 +22,7 @@ func (l *Log) NeedsCompaction() bool {
 	if sealed-sorted >= max(compactAfter, sorted/2) {
 		return true
 	}
-	return int64(l.chunks) > 2*segmentChunks+2*sealed/tailSize
+	return int64(l.chunks) > 2*int64(l.layout.segment)+2*sealed/int64(l.layout.tail)
 }
 
 // Compact returns a Log with the stanzas of l sorted by package name, version
@@ -35,7 +35,7 @@ func (l *Log) Compact(ctx context.Context, b Blobs) (*Log, error) {
 	if err != nil {
 		return nil, fmt.Errorf("compacting index: %w", err)
 	}
-	w := &appender{builder: newBuilder(b, l.formats), limit: compactSize}
+	w := &appender{builder: newBuilder(b, l.layout, l.formats), limit: l.layout.compact}
 	for text, err := range l.stanzas(ctx, b, 0, l.sorted) {
 		if err != nil {
 			return nil, fmt.Errorf("compacting index: %w", err)
@@ -56,7 +56,7 @@ func (l *Log) Compact(ctx context.Context, b Blobs) (*Log, error) {
 			return nil, fmt.Errorf("compacting index: %w", err)
 		}
 	}
-	if len(w.buf) > tailSize {
+	if len(w.buf) > l.layout.tail {
 		if err := w.flush(ctx); err != nil {
 			return nil, fmt.Errorf("compacting index: %w", err)
 		}
@@ -108,7 +108,7 @@ func (l *Log) Adopt(ctx context.Context, b Blobs, compacted, base *Log) (*Log, e
 	if err != nil {
 		return nil, fmt.Errorf("adopting compacted index: %w", err)
 	}
-	a := &appender{builder: w, limit: tailSize, buf: bytes.Clone(compacted.tail), stanzas: compacted.tailStanzas}
+	a := &appender{builder: w, limit: l.layout.tail, buf: bytes.Clone(compacted.tail), stanzas: compacted.tailStanzas}
 	known := base.tail // comes next in l, but is among the compacted stanzas
 	for text, err := range l.stanzas(ctx, b, base.chunks, l.chunks+1) {
 		if err != nil {

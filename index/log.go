@@ -30,13 +30,17 @@ var ErrCorrupt = errors.New("corrupt index")
 // compaction began.
 var ErrMoved = errors.New("index changed meanwhile")
 
-const (
-	// The tail is recompressed by each append, so its size decides what an
-	// append costs, and chunks of this size lose 2 % against one gzip member.
-	tailSize = 128 << 10
-	// Compacted chunks change seldom and compress as well as a whole file.
-	compactSize = 1 << 20
-)
+// A layout says how a Log is cut up. Tests use a small one.
+type layout struct {
+	tail    int // bytes of text, at most, that are not sealed
+	compact int // bytes of text, at most, in a compacted chunk
+	segment int // chunks in a segment
+}
+
+// The tail is recompressed by each append, so its size decides what an append
+// costs; chunks of that size lose 2 % against one gzip member. Compacted chunks
+// change seldom and compress as well as a whole file.
+var usual = layout{tail: 128 << 10, compact: 1 << 20, segment: 64}
 
 // A Log is one Packages file: stanzas in the order in which they were added.
 //
@@ -48,8 +52,9 @@ const (
 // what is equal, and the old one stays good for as long as its blobs exist.
 // All methods are safe for concurrent use.
 type Log struct {
+	layout  layout
 	formats []Format
-	segs    []*segment // all but the last have segmentChunks chunks
+	segs    []*segment // all but the last have layout.segment chunks
 	chunks  int
 	sorted  int // the first so many chunks are in order, see Compact
 	sealed  int // stanzas in chunks
@@ -62,7 +67,9 @@ type Log struct {
 
 // NewLog returns an empty Log that can be had plain, as gzip, and in the given
 // formats. It panics when a format is unknown.
-func NewLog(formats ...Format) *Log {
+func NewLog(formats ...Format) *Log { return newLog(usual, formats...) }
+
+func newLog(lay layout, formats ...Format) *Log {
 	all := []Format{Gzip}
 	for _, f := range formats {
 		if !f.valid() {
@@ -72,7 +79,7 @@ func NewLog(formats ...Format) *Log {
 			all = append(all, f)
 		}
 	}
-	l, err := newBuilder(nil, all).log(context.Background(), nil, 0)
+	l, err := newBuilder(nil, lay, all).log(context.Background(), nil, 0)
 	if err != nil {
 		// Nothing is read or written, and hash states can always be kept.
 		panic(err)
@@ -163,11 +170,11 @@ func (l *Log) BlobIDs() iter.Seq[string] {
 
 // chunk returns the parts of chunk i.
 func (l *Log) chunk(i int) []part {
-	return l.segs[i/segmentChunks].chunk(i % segmentChunks)
+	return l.segs[i/l.layout.segment].chunk(i % l.layout.segment)
 }
 
 func (l *Log) chunkStanzas(i int) int {
-	return l.segs[i/segmentChunks].stanzas[i%segmentChunks]
+	return l.segs[i/l.layout.segment].stanzas[i%l.layout.segment]
 }
 
 // start returns where chunk i begins in a stream; i may be l.chunks.

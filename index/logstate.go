@@ -39,31 +39,31 @@ func (l *Log) State() []byte {
 // chunks from b, but no chunk. A state that is damaged, or was not made by
 // State, is [ErrCorrupt].
 func LoadLog(ctx context.Context, b Blobs, state []byte) (*Log, error) {
-	l, err := loadLog(ctx, b, state)
+	l, err := loadLog(ctx, b, usual, state)
 	if err != nil {
 		return nil, fmt.Errorf("loading index: %w", err)
 	}
 	return l, nil
 }
 
-func loadLog(ctx context.Context, b Blobs, state []byte) (*Log, error) {
+func loadLog(ctx context.Context, b Blobs, lay layout, state []byte) (*Log, error) {
 	body := state[:max(0, len(state)-sha256.Size)]
 	if sum := sha256.Sum256(body); !bytes.Equal(state[len(body):], sum[:]) {
 		return nil, fmt.Errorf("%w: state does not match its hash", ErrCorrupt)
 	}
 	d := decoder{rest: body}
 	d.literal(stateMagic)
-	l := &Log{formats: d.formats()}
+	l := &Log{layout: lay, formats: d.formats()}
 	if err := l.loadSegments(ctx, b, &d); err != nil {
 		return nil, err
 	}
 	l.sorted = d.number(l.chunks)
-	l.tailStanzas = d.number(tailSize)
-	size := d.number(tailSize)
+	l.tailStanzas = d.number(lay.tail)
+	size := d.number(lay.tail)
 	var packed [][]byte
 	if size > 0 || l.chunks == 0 {
 		for range l.formats {
-			packed = append(packed, bytes.Clone(d.bytes(d.number(2*tailSize))))
+			packed = append(packed, bytes.Clone(d.bytes(d.number(2*lay.tail+1024))))
 		}
 	}
 	if err := d.done(); err != nil {
@@ -78,6 +78,9 @@ func loadLog(ctx context.Context, b Blobs, state []byte) (*Log, error) {
 	}
 	w, err := l.resume(ctx, b)
 	if err != nil {
+		return nil, err
+	}
+	if err := w.closeSegment(ctx); err != nil {
 		return nil, err
 	}
 	return w.logPacked(tail, l.tailStanzas, packed), nil
@@ -103,7 +106,7 @@ func (d *decoder) formats() []Format {
 func (l *Log) loadSegments(ctx context.Context, b Blobs, d *decoder) error {
 	var before []part
 	for range d.number(len(d.rest) / sha256.Size) {
-		if n := len(l.segs); n > 0 && l.segs[n-1].chunks() != segmentChunks {
+		if n := len(l.segs); n > 0 && l.segs[n-1].chunks() != l.layout.segment {
 			d.fail("short chunk list before the last one")
 		}
 		var id blobID
@@ -115,7 +118,7 @@ func (l *Log) loadSegments(ctx context.Context, b Blobs, d *decoder) error {
 		if err != nil {
 			return err
 		}
-		s, err := decodeSegment(data, len(l.formats)+1, before)
+		s, err := decodeSegment(data, l.layout.segment, len(l.formats)+1, before)
 		if err != nil {
 			return err
 		}

@@ -31,7 +31,7 @@ func (l *Log) without(ctx context.Context, b Blobs, remove map[ID]bool) (*append
 	if err != nil {
 		return nil, 0, err
 	}
-	a := &appender{builder: w, limit: tailSize, buf: bytes.Clone(tail), stanzas: tailStanzas}
+	a := &appender{builder: w, limit: l.layout.tail, buf: bytes.Clone(tail), stanzas: tailStanzas}
 	return a, removed + more, nil
 }
 

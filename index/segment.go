@@ -8,10 +8,6 @@ import (
 	"fmt"
 )
 
-// Chunks are listed in segments, so that sealing a chunk rewrites the list of
-// its segment instead of the list of all chunks.
-const segmentChunks = 64
-
 type blobID [sha256.Size]byte
 
 func (id blobID) String() string { return hex.EncodeToString(id[:]) }
@@ -23,8 +19,8 @@ type part struct {
 	mark // where the part ends
 }
 
-// A segment lists up to segmentChunks chunks. It never changes once it has an
-// id.
+// A segment lists some chunks. Sealing a chunk rewrites the list of its segment
+// instead of the list of all chunks. A segment that has an id never changes.
 type segment struct {
 	id      blobID // of its encoding
 	stanzas []int  // of each chunk
@@ -39,12 +35,12 @@ func (s *segment) chunk(i int) []part {
 	return s.parts[i*streams : (i+1)*streams]
 }
 
-// first returns a copy of the first n chunks, with room for more.
+// first returns a copy of the first n chunks, with room for one more.
 func (s *segment) first(n int) *segment {
 	streams := len(s.parts) / len(s.stanzas)
 	c := &segment{
-		stanzas: make([]int, n, segmentChunks),
-		parts:   make([]part, n*streams, segmentChunks*streams),
+		stanzas: make([]int, n, n+1),
+		parts:   make([]part, n*streams, (n+1)*streams),
 	}
 	copy(c.stanzas, s.stanzas)
 	copy(c.parts, s.parts)
@@ -72,15 +68,15 @@ func (s *segment) encode() []byte {
 	return out
 }
 
-// decodeSegment reads a segment that follows the parts in before (nil at the
+// decodeSegment reads a segment of at most limit chunks, which follows the parts in before (nil at the
 // beginning).
-func decodeSegment(data []byte, streams int, before []part) (*segment, error) {
+func decodeSegment(data []byte, limit, streams int, before []part) (*segment, error) {
 	d := decoder{rest: data}
 	d.literal(segmentMagic)
 	if n := d.number(maxFormats + 1); d.err == nil && n != streams {
 		d.fail("%d streams instead of %d", n, streams)
 	}
-	count := d.number(segmentChunks)
+	count := d.number(limit)
 	if count == 0 {
 		d.fail("no chunks")
 	}

@@ -28,8 +28,8 @@ var archiveFields = map[string]bool{
 	"description-md5": true, "status": true, "config-version": true, "conffiles": true,
 }
 
-// Fields come in the order in which Debian's archive writes them: first those
-// that name the package, last what is long or seldom read.
+// The order is about that of Debian's archive: first what names the package,
+// last what is long.
 var (
 	firstFields = []string{
 		"Package", "Source", "Version", "Architecture", "Essential", "Installed-Size", "Maintainer",
@@ -125,24 +125,28 @@ func ReadPackages(r io.Reader) iter.Seq2[Package, error] {
 func newPackage(raw deb.RawStanza) (Package, error) {
 	p := Package{Stanza: raw}
 	var size string
-	places := map[string]*string{
-		"package": &p.Package, "version": &p.Version, "architecture": &p.Architecture,
-		"filename": &p.File.Filename, "size": &size, "sha256": &p.File.SHA256, "md5sum": &p.File.MD5,
+	places := [...]struct {
+		name  string
+		value *string
+	}{
+		{"Package", &p.Package}, {"Version", &p.Version}, {"Architecture", &p.Architecture},
+		{"Filename", &p.File.Filename}, {"Size", &size}, {"SHA256", &p.File.SHA256},
+		{"MD5sum", &p.File.MD5}, // the only one that may be missing
 	}
 	for _, f := range raw.Fields {
-		name := strings.ToLower(string(f.Name))
-		place := places[name]
-		if place == nil {
-			continue
+		for _, place := range places {
+			if len(place.name) != len(f.Name) || !strings.EqualFold(place.name, string(f.Name)) {
+				continue
+			}
+			if *place.value != "" {
+				return p, fmt.Errorf("field %s twice", place.name)
+			}
+			*place.value = string(f.Value)
 		}
-		if *place != "" {
-			return p, fmt.Errorf("field %s twice", f.Name)
-		}
-		*place = string(f.Value)
 	}
-	for _, name := range []string{"package", "version", "architecture", "filename", "size", "sha256"} {
-		if err := checkWord(*places[name]); err != nil {
-			return p, fmt.Errorf("field %s %w", name, err)
+	for _, place := range places[:6] {
+		if err := checkWord(*place.value); err != nil {
+			return p, fmt.Errorf("field %s %w", place.name, err)
 		}
 	}
 	n, err := strconv.ParseUint(size, 10, 63)
