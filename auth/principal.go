@@ -34,6 +34,9 @@ type Principal struct {
 	Token *APIToken
 }
 
+// String returns the name.
+func (p Principal) String() string { return p.Name }
+
 // Has reports whether the principal has all rights of a role.
 func (p Principal) Has(r Role) bool { return HighestRole(p.Roles).Includes(r) }
 

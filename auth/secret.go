@@ -6,7 +6,9 @@ import (
 )
 
 // A Secret is text that must not be shown: a password hash, a token. Printing,
-// logging or marshalling one gives "[redacted]"; string(s) reveals it.
+// logging or marshalling one gives "[redacted]", also within other values;
+// string(s) reveals it. Two things escape it: a verb of package fmt that does
+// not fit a pointer to a struct, and encoding/json for keys of maps.
 type Secret string
 
 const redacted = "[redacted]"
