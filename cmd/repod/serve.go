@@ -18,6 +18,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/repod-io/repod/aptrepo"
+	"github.com/repod-io/repod/aptrepo/storage"
 	"github.com/repod-io/repod/auth"
 	"github.com/repod-io/repod/httpapi"
 )
@@ -87,6 +88,11 @@ func (s *settings) serveConfig(stderr io.Writer) (c serveConfig, err error) {
 	}
 	if c.trustedProxies, err = parsePrefixes(s.get("trusted-proxies")); err != nil {
 		return c, err
+	}
+	for _, origin := range c.corsOrigins {
+		if u, err := url.Parse(origin); err != nil || u.Host == "" || origin != u.Scheme+"://"+u.Host {
+			return c, usagef("--cors-origins: %q is not an origin such as https://console.example.com", origin)
+		}
 	}
 	if c.rateLimits, err = parseRateLimits(s.get("rate-limits")); err != nil {
 		return c, err
@@ -173,7 +179,7 @@ func (p *program) serve(ctx context.Context, c serveConfig) error {
 	}
 
 	var ready atomic.Bool
-	handler := httpapi.New(httpapi.Config{
+	handler, err := httpapi.New(httpapi.Config{
 		Repo:           o.repo,
 		Auth:           users,
 		PublicURL:      c.publicURL,
@@ -184,6 +190,9 @@ func (p *program) serve(ctx context.Context, c serveConfig) error {
 		Logger:         c.log,
 		Ready:          ready.Load,
 	})
+	if err != nil {
+		return err
+	}
 	listener, shown, err := listen(ctx, c.listen, c.tls != nil)
 	if err != nil {
 		return err
@@ -222,6 +231,10 @@ func (p *program) prepare(ctx context.Context, c serveConfig, repo *aptrepo.Repo
 	health := repo.Check(ctx)
 	if err := errors.Join(health.Database, health.Storage, health.Signing); err != nil {
 		return fmt.Errorf("the repository does not work (repod doctor says more): %w", err)
+	}
+	// Younger pieces may be those of another server's uploads.
+	if _, err := storage.CleanTemp(ctx, repo.Storage, time.Now().Add(-time.Hour)); err != nil {
+		return fmt.Errorf("removing what broken uploads left: %w", err)
 	}
 	if err := repo.Recover(ctx); err != nil {
 		return fmt.Errorf("publishing what was left undone: %w", err)

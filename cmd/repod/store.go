@@ -98,15 +98,17 @@ func (c *storeConfig) parseStorage(address string) error {
 // An opened repository, and what must be closed after it.
 type opened struct {
 	repo      *aptrepo.Repo
+	files     *storage.Dir
 	db        *sqlstore.DB
 	secretKey []byte
 }
 
-// Close closes the database.
-func (o *opened) Close() error { return o.db.Close() }
+// Close closes database and storage.
+func (o *opened) Close() error { return errors.Join(o.db.Close(), o.files.Close()) }
 
 // create makes what a first start needs and does not exist yet: the data
-// directory, the secret key and an empty database that others cannot read.
+// directory, the secret key, the storage and an empty database that others
+// cannot read.
 func (c *storeConfig) create() error {
 	if err := os.MkdirAll(c.dataDir, 0o700); err != nil {
 		return fmt.Errorf("creating the data directory: %w", err)
@@ -116,6 +118,11 @@ func (c *storeConfig) create() error {
 			return err
 		}
 	}
+	files, err := storage.OpenDir(c.files)
+	if err != nil {
+		return err
+	}
+	files.Close()
 	if c.sqlite == "" {
 		return nil
 	}
@@ -141,19 +148,23 @@ func (c *storeConfig) open(ctx context.Context, log *slog.Logger) (*opened, erro
 	if err != nil {
 		return nil, err
 	}
+	if _, err := os.Stat(c.files); err != nil { // OpenDir would create it
+		return nil, c.hint(err)
+	}
 	files, err := storage.OpenDir(c.files)
 	if err != nil {
-		return nil, fmt.Errorf("opening the storage: %w", err)
+		return nil, err
 	}
 	db, err := c.openDatabase(ctx)
 	if err != nil {
+		files.Close()
 		return nil, err
 	}
 	repo := &aptrepo.Repo{Storage: files, Store: db, SecretKey: key, Logger: log}
 	if signer != nil {
 		repo.Signer = signer
 	}
-	return &opened{repo: repo, db: db, secretKey: key}, nil
+	return &opened{repo: repo, files: files, db: db, secretKey: key}, nil
 }
 
 func (c *storeConfig) openDatabase(ctx context.Context) (*sqlstore.DB, error) {

@@ -1,0 +1,14 @@
+// Package e2e proves repod on real input: it builds the binary, starts it in
+// a directory of its own and lets real clients judge it: apt-get, mmdebstrap,
+// gpgv and sqv, and a checker that shares no code with the server.
+//
+// Without further ado go test runs one short test. REPOD_E2E=1, or CI=true,
+// runs all of them, which takes some minutes, a network for the packages of a
+// minimal Debian system (kept in REPOD_TEST_CACHE between runs) and, for the
+// drills that mount a file system or start PostgreSQL, root. REPOD_LONG=1
+// makes the drills exhaustive: a server is then killed at every single step,
+// where an ordinary run takes samples.
+//
+// A test whose programs or rights are missing is skipped, and fails where
+// CI=true.
+package e2e
