@@ -1,0 +1,247 @@
+package deb
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+)
+
+// DefaultMaxStanza bounds a stanza that a StanzaReader reads, in bytes. The
+// longest in Debian's Packages has about 60 KiB.
+const DefaultMaxStanza = 1 << 20
+
+// A RawField is a field of a RawStanza. Name and Value are parts of its text.
+type RawField struct {
+	Name []byte
+	// Value is what follows the colon up to the last line of the field, without
+	// surrounding blanks. The lines within are as in the file.
+	Value []byte
+}
+
+// A RawStanza is a stanza as a StanzaReader sees it. Its slices belong to the
+// reader and hold good until the next call of Next.
+type RawStanza struct {
+	// Text is the whole stanza with its last newline, without the empty line
+	// after it. ParseStanza takes it.
+	Text   []byte
+	Fields []RawField
+}
+
+// Get returns the value of the first field of that name, regardless of case,
+// and nil when there is none.
+func (s RawStanza) Get(name string) []byte {
+	for i := range s.Fields {
+		f := &s.Fields[i]
+		if len(f.Name) == len(name) && equalFold(f.Name, name) {
+			return f.Value
+		}
+	}
+	return nil
+}
+
+// equalFold compares ASCII strings of equal length.
+func equalFold(a []byte, b string) bool {
+	if string(a) == b {
+		return true
+	}
+	for i, c := range a {
+		if d := b[i]; c != d && (c|0x20 != d|0x20 || !isLetter(c)) {
+			return false
+		}
+	}
+	return true
+}
+
+// A StanzaReader reads the stanzas of Packages, Sources or status files one
+// after the other. It splits text into fields and lines and allocates nothing
+// per stanza; it does not check characters, encoding or duplicates as
+// ParseStanza does. Use it for files that a signature vouches for, or hand
+// Text to ParseStanza. Memory stays within twice the limit of a stanza. A
+// StanzaReader must not be used by two goroutines at once.
+type StanzaReader struct {
+	r          io.Reader
+	max        int
+	buf        []byte
+	start, end int // unread part of buf
+	fields     []RawField
+	err        error // from r
+	offset     int64 // of buf[0] in the input
+}
+
+// NewStanzaReader returns a reader of the stanzas in r. A maxStanza of 0 means
+// DefaultMaxStanza.
+func NewStanzaReader(r io.Reader, maxStanza int) *StanzaReader {
+	if maxStanza <= 0 {
+		maxStanza = DefaultMaxStanza
+	}
+	return &StanzaReader{r: r, max: maxStanza, buf: make([]byte, 64<<10)}
+}
+
+// Next returns the next stanza, and io.EOF after the last one. Errors of the
+// underlying reader come back as they are; a malformed or too long stanza is a
+// *FormatError. After an error, Next returns it again.
+func (sr *StanzaReader) Next() (RawStanza, error) {
+	if err := sr.skipEmptyLines(); err != nil {
+		return RawStanza{}, err
+	}
+	n, err := sr.stanzaLength()
+	if err != nil {
+		return RawStanza{}, err
+	}
+	text := sr.buf[sr.start : sr.start+n]
+	if err := sr.split(text); err != nil {
+		sr.err = err
+		sr.start = sr.end
+		return RawStanza{}, err
+	}
+	sr.start += n
+	return RawStanza{Text: text, Fields: sr.fields}, nil
+}
+
+func (sr *StanzaReader) skipEmptyLines() error {
+	for {
+		for sr.start < sr.end && sr.buf[sr.start] == '\n' {
+			sr.start++
+		}
+		if sr.start < sr.end {
+			return nil
+		}
+		if err := sr.fill(); err != nil {
+			return err
+		}
+	}
+}
+
+var stanzaEnd = []byte("\n\n")
+
+// stanzaLength makes the whole stanza at start lie in buf and returns its
+// length.
+func (sr *StanzaReader) stanzaLength() (int, error) {
+	searched := 0
+	for {
+		unread := sr.buf[sr.start:sr.end]
+		if i := bytes.Index(unread[searched:], stanzaEnd); i >= 0 {
+			n := searched + i + 1
+			if n > sr.max {
+				return 0, sr.tooLong()
+			}
+			return n, nil
+		}
+		if len(unread) > sr.max {
+			return 0, sr.tooLong()
+		}
+		searched = max(0, len(unread)-1)
+		switch err := sr.fill(); {
+		case err == nil:
+		case !errors.Is(err, io.EOF):
+			return 0, err
+		default:
+			return len(unread), nil
+		}
+	}
+}
+
+func (sr *StanzaReader) tooLong() error {
+	sr.err = tooLarge("stanza-too-large", "stanza at byte %d: it has more than %d bytes", sr.offset+int64(sr.start), sr.max)
+	sr.start = sr.end
+	return sr.err
+}
+
+// fill reads more input behind the unread part of buf, and makes room first.
+func (sr *StanzaReader) fill() error {
+	if sr.err != nil {
+		return sr.err
+	}
+	if sr.start > 0 {
+		copy(sr.buf, sr.buf[sr.start:sr.end])
+		sr.offset += int64(sr.start)
+		sr.end -= sr.start
+		sr.start = 0
+	}
+	if sr.end == len(sr.buf) {
+		sr.buf = append(sr.buf, make([]byte, len(sr.buf))...)
+	}
+	for range 100 {
+		n, err := sr.r.Read(sr.buf[sr.end:])
+		sr.end += n
+		if err != nil {
+			sr.err = err
+		}
+		if n > 0 {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+	sr.err = io.ErrNoProgress
+	return sr.err
+}
+
+// split sets fields to the fields of a stanza.
+func (sr *StanzaReader) split(text []byte) error {
+	sr.fields = sr.fields[:0]
+	for rest := text; len(rest) > 0; {
+		end := fieldEnd(rest)
+		field := rest[:end]
+		colon := bytes.IndexByte(field, ':')
+		if colon <= 0 || field[0] == ' ' || field[0] == '\t' || bytes.IndexByte(field[:colon], '\n') >= 0 {
+			at := sr.offset + int64(sr.start+len(text)-len(rest))
+			return malformed("stanza-field-name", "stanza field at byte %d: %s does not start with a field name and a colon",
+				at, quote(firstLine(field)))
+		}
+		sr.fields = append(sr.fields, RawField{Name: field[:colon], Value: trimBlanks(field[colon+1:])})
+		rest = rest[end:]
+	}
+	return nil
+}
+
+// fieldEnd returns the length of the field that text starts with: all lines
+// up to one that does not start with a blank.
+func fieldEnd(text []byte) int {
+	end := 0
+	for {
+		i := bytes.IndexByte(text[end:], '\n')
+		if i < 0 {
+			return len(text)
+		}
+		end += i + 1
+		if end == len(text) || text[end] != ' ' && text[end] != '\t' {
+			return end
+		}
+	}
+}
+
+func trimBlanks(b []byte) []byte {
+	for len(b) > 0 && (b[0] == ' ' || b[0] == '\t') {
+		b = b[1:]
+	}
+	for len(b) > 0 {
+		if c := b[len(b)-1]; c != ' ' && c != '\t' && c != '\n' {
+			break
+		}
+		b = b[:len(b)-1]
+	}
+	return b
+}
+
+func firstLine(b []byte) string {
+	line, _, _ := strings.Cut(string(b[:min(len(b), 200)]), "\n")
+	return line
+}
+
+// Parse returns the stanza as ParseStanza reads it, with an error that names
+// where in the input a fault lies.
+func (s RawStanza) Parse() (*Stanza, error) {
+	text := s.Text
+	if len(text) > 0 && text[len(text)-1] != '\n' {
+		text = append(text[:len(text):len(text)], '\n')
+	}
+	st, err := ParseStanza(text)
+	if err != nil {
+		return nil, fmt.Errorf("stanza %s: %w", quote(firstLine(s.Text)), err)
+	}
+	return st, nil
+}
