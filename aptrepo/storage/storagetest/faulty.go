@@ -113,7 +113,7 @@ func (f *Faulty) Open(ctx context.Context, key string) (io.ReadCloser, storage.I
 	}
 	r, info, err := f.Backend.Open(ctx, key)
 	if err != nil {
-		return nil, info, err
+		return nil, storage.Info{}, injected("open", key) // the answer did not arrive
 	}
 	if f.Fault == Lost {
 		return nil, storage.Info{}, errors.Join(injected("open", key), r.Close())
@@ -123,7 +123,7 @@ func (f *Faulty) Open(ctx context.Context, key string) (io.ReadCloser, storage.I
 		cut = draw.Int64N(info.Size)
 	}
 	broken := failingReader{injected("read", key)}
-	return &cutReader{io.MultiReader(io.LimitReader(r, cut), broken), r}, info, nil
+	return cutReader{io.MultiReader(io.LimitReader(r, cut), broken), r}, info, nil
 }
 
 type cutReader struct {
@@ -157,9 +157,7 @@ func (f *Faulty) write(key string, r io.ReadSeeker, do func() error) error {
 	case Short:
 		return errors.Join(injected("write", key), readPart(r, draw))
 	case Lost:
-		if err := do(); err != nil {
-			return err
-		}
+		_ = do() // whether it worked or not, its answer does not arrive
 	}
 	return injected("write", key)
 }
@@ -183,12 +181,11 @@ func readPart(r io.ReadSeeker, draw *rand.Rand) error {
 
 // Delete implements storage.Backend.
 func (f *Faulty) Delete(ctx context.Context, key string) error {
-	failing := f.nextRead() != nil
-	if failing && f.Fault != Lost {
-		return injected("delete", key)
+	if f.nextRead() == nil {
+		return f.Backend.Delete(ctx, key)
 	}
-	if err := f.Backend.Delete(ctx, key); err != nil || !failing {
-		return err
+	if f.Fault == Lost {
+		_ = f.Backend.Delete(ctx, key) // its answer does not arrive
 	}
 	return injected("delete", key)
 }
