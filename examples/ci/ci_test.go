@@ -1,0 +1,217 @@
+// Package ci holds jobs that publish a package from a build service. Its test
+// runs them against a server.
+package ci
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http/httptest"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/jmoiron/sqlx"
+	"gopkg.in/yaml.v3"
+	_ "modernc.org/sqlite"
+
+	"github.com/repod-io/repod/aptrepo"
+	"github.com/repod-io/repod/aptrepo/sqlstore"
+	"github.com/repod-io/repod/aptrepo/storage"
+	"github.com/repod-io/repod/auth"
+	"github.com/repod-io/repod/deb/debtest"
+	"github.com/repod-io/repod/httpapi"
+)
+
+// A job is what a build service runs: shell scripts with their variables.
+type job []step
+
+type step struct {
+	script string
+	env    map[string]string
+}
+
+// githubJob reads the steps of a workflow's only job.
+func githubJob(t *testing.T, name string) job {
+	var file struct {
+		Jobs map[string]struct {
+			Steps []struct {
+				Run string
+				Env map[string]string
+			}
+		}
+	}
+	readYAML(t, name, &file)
+	var j job
+	for _, s := range file.Jobs["publish"].Steps {
+		if s.Run != "" {
+			j = append(j, step{s.Run, s.Env})
+		}
+	}
+	return j
+}
+
+// gitlabJob reads the scripts of a pipeline's jobs, in the order of its stages.
+func gitlabJob(t *testing.T, name string) job {
+	var file struct {
+		Stages []string
+		Build  struct{ Script []string }
+		Deploy struct{ Script []string }
+	}
+	readYAML(t, name, &file)
+	if strings.Join(file.Stages, " ") != "build deploy" {
+		t.Fatalf("stages are %v", file.Stages)
+	}
+	return job{
+		{script: strings.Join(file.Build.Script, "\n")},
+		{script: strings.Join(file.Deploy.Script, "\n")},
+	}
+}
+
+func readYAML(t *testing.T, name string, v any) {
+	t.Helper()
+	text, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := yaml.Unmarshal(text, v); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// run carries out the job in a project whose make deb gives the package, with
+// the secrets that the build service would fill in.
+func (j job) run(t *testing.T, url, token string, pkg []byte) (output string, err error) {
+	t.Helper()
+	dir := t.TempDir()
+	makefile := "deb:\n\tcp built.deb mypackage_1.0.0_amd64.deb\n"
+	if err := errors.Join(
+		os.WriteFile(filepath.Join(dir, "Makefile"), []byte(makefile), 0o644),
+		os.WriteFile(filepath.Join(dir, "built.deb"), pkg, 0o644),
+	); err != nil {
+		t.Fatal(err)
+	}
+	var all strings.Builder
+	for _, s := range j {
+		cmd := exec.Command("bash", "-e", "-o", "pipefail", "-c", s.script)
+		cmd.Dir = dir
+		cmd.Env = append(os.Environ(), "REPOD_URL="+url, "REPOD_TOKEN="+token, "no_proxy=*")
+		for name, value := range s.env {
+			value = strings.ReplaceAll(value, "${{ secrets.REPOD_TOKEN }}", token)
+			value = strings.ReplaceAll(value, "https://repo.example.com", url)
+			cmd.Env = append(cmd.Env, name+"="+value)
+		}
+		out, err := cmd.CombinedOutput()
+		all.Write(out)
+		if err != nil {
+			return all.String(), err
+		}
+	}
+	return all.String(), nil
+}
+
+// serve starts a server with a distribution and returns its address, a token
+// that may upload, and the repository.
+func serve(t *testing.T) (url, token string, repo *aptrepo.Repo) {
+	t.Helper()
+	ctx := t.Context()
+	conn, err := sqlx.Open("sqlite", sqlstore.SQLiteDSN(filepath.Join(t.TempDir(), "repod.db")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	db, err := sqlstore.Open(ctx, conn, sqlstore.SQLite)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { db.Close() })
+	silent := slog.New(slog.DiscardHandler)
+	repo = &aptrepo.Repo{Storage: &storage.Mem{}, Store: db, Logger: silent}
+	if _, err := repo.Init(ctx, aptrepo.Distribution{Codename: "jammy"}); err != nil {
+		t.Fatal(err)
+	}
+	users := &auth.Service{Store: db, Key: make([]byte, auth.KeySize), Logger: silent}
+	t.Cleanup(func() { _ = users.Close(context.Background()) })
+	handler, err := httpapi.New(httpapi.Config{Repo: repo, Auth: users, SpoolDir: t.TempDir(), Logger: silent})
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv := httptest.NewServer(handler)
+	t.Cleanup(srv.Close)
+	return srv.URL, uploaderToken(t, users), repo
+}
+
+func uploaderToken(t *testing.T, users *auth.Service) string {
+	t.Helper()
+	ctx, client := t.Context(), auth.Client{IP: netip.IPv6Loopback()}
+	const password = "Sesame-1234"
+	if _, _, err := users.Bootstrap(ctx, "admin", password); err != nil {
+		t.Fatal(err)
+	}
+	session, _, err := users.Login(ctx, "admin", password, client)
+	if err != nil {
+		t.Fatal(err)
+	}
+	admin, err := users.Authenticate(ctx, string(session))
+	if err != nil {
+		t.Fatal(err)
+	}
+	secret, _, err := users.CreateToken(ctx, admin, auth.TokenSpec{Name: "ci", Roles: []auth.Role{auth.Uploader}}, client)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(secret)
+}
+
+func TestJobs(t *testing.T) {
+	need(t, "bash", "curl", "make")
+	for name, read := range map[string]func(*testing.T, string) job{
+		"github.yml":    githubJob,
+		"gitlab-ci.yml": gitlabJob,
+	} {
+		t.Run(name, func(t *testing.T) {
+			j := read(t, name)
+			if len(j) != 2 {
+				t.Fatalf("%d scripts, want build and upload", len(j))
+			}
+			url, token, repo := serve(t)
+			out, err := j.run(t, url, token, testPackage("first"))
+			if err != nil || !strings.Contains(out, `"indexed"`) {
+				t.Fatalf("%v\n%s", err, out)
+			}
+			a, err := repo.Artifact(t.Context(), aptrepo.Selection{Name: "mypackage", Version: "1.0.0"})
+			if err != nil || !a.PublishedIn("jammy") || a.UploadedBy != "token:ci" {
+				t.Errorf("%+v, %v", a, err)
+			}
+			// What the server refuses must fail the job and be in its log.
+			out, err = j.run(t, url, token, testPackage("second"))
+			if err == nil || !strings.Contains(out, "duplicate_conflict") {
+				t.Errorf("other contents: %v\n%s", err, out)
+			}
+			out, err = j.run(t, url, "repod_wrong", testPackage("first"))
+			if err == nil || !strings.Contains(out, "invalid_token") {
+				t.Errorf("a wrong token: %v\n%s", err, out)
+			}
+		})
+	}
+}
+
+// need skips a test without the programs that it drives; CI must have them.
+func need(t *testing.T, programs ...string) {
+	t.Helper()
+	for _, name := range programs {
+		if _, err := exec.LookPath(name); err != nil {
+			if os.Getenv("CI") == "true" {
+				t.Fatal(err)
+			}
+			t.Skip(err)
+		}
+	}
+}
+
+func testPackage(text string) []byte {
+	p := debtest.Package{Name: "mypackage", Version: "1.0.0", Arch: "amd64", Description: text}
+	return p.Build()
+}
