@@ -22,7 +22,7 @@ type controlFiles struct {
 func (c *controlFiles) add(f File, t *tarReader) error {
 	if f.Type == Directory && f.Path == "." {
 		if f.Mode&0o700 != 0o700 {
-			// dpkg-deb before 1.22.21 left its temporary files behind
+			// Some versions of dpkg-deb leave their temporary files behind then
 			// (CVE-2025-6297).
 			return malformed("control-directory-mode", "the directory of the control files is not accessible to its owner")
 		}
@@ -67,7 +67,7 @@ func validControlFileName(name string) bool {
 			return false
 		}
 	}
-	return len(name) <= 50 // dpkg's limit
+	return len(name) <= 100 // as dpkg
 }
 
 // finish interprets the files once all were read.

@@ -17,8 +17,8 @@ var ErrTooLarge = errors.New("limit exceeded")
 type FormatError struct {
 	// Reason is a stable token for programs, such as "ar-duplicate-member".
 	Reason string
-	// Member names the part at fault: an ar member ("data.tar.xz"), or an ar
-	// member and a path in it ("control.tar.gz: ./control"). It may be "".
+	// Member names the ar member at fault, such as "data.tar.xz". It is "" when
+	// the fault is in the archive as a whole, or in text that was parsed alone.
 	Member string
 	// Detail is for the person who made the package. It holds no path of this
 	// machine; what it quotes from the package is escaped and cut.
