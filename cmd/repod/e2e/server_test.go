@@ -5,10 +5,10 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -142,21 +142,21 @@ func fsck(t *testing.T, dir string, args ...string) fsckReport {
 	return report
 }
 
-// leftovers returns the files below the spool and the temporary files of the
-// storage: there should be none when nothing is under way.
+// leftovers returns the temporary files of a data directory: spooled uploads,
+// and files of the storage that have no final name yet. There should be none
+// when nothing is under way.
 func leftovers(t *testing.T, dir string) []string {
 	t.Helper()
 	var found []string
-	for _, sub := range []string{"spool", filepath.Join("files", ".tmp"), filepath.Join("files", "tmp")} {
-		entries, err := os.ReadDir(filepath.Join(dir, sub))
-		if err != nil && !os.IsNotExist(err) {
-			t.Fatal(err)
+	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err == nil && !d.IsDir() && (strings.HasPrefix(d.Name(), ".") || filepath.Base(filepath.Dir(path)) == "spool") {
+			found = append(found, path)
 		}
-		for _, e := range entries {
-			found = append(found, filepath.Join(sub, e.Name()))
-		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
-	slices.Sort(found)
 	return found
 }
 
