@@ -1,0 +1,215 @@
+package httpapi
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/repod-io/repod/aptrepo"
+	"github.com/repod-io/repod/auth"
+	"github.com/repod-io/repod/deb"
+)
+
+// A problem is an error as clients see it: RFC 9457, with members of our own.
+// Handlers return one, or an error that the table below knows.
+type problem struct {
+	Type   string  `json:"type"`
+	Title  string  `json:"title"`
+	Status int     `json:"status"`
+	Detail string  `json:"detail"` // for people
+	Code   string  `json:"code"`   // for programs
+	Errors []fault `json:"errors,omitempty"`
+
+	RequestID      string      `json:"request_id,omitempty"`
+	RetryAfter     int         `json:"retry_after,omitempty"` // seconds
+	RequiredRole   string      `json:"required_role,omitempty"`
+	Roles          []auth.Role `json:"roles,omitempty"`
+	MaxBytes       int64       `json:"max_bytes,omitempty"`
+	IncomingSHA256 string      `json:"incoming_sha256,omitempty"`
+	ExistingSHA256 string      `json:"existing_sha256,omitempty"`
+}
+
+// A fault is what is wrong with one field, parameter or part of a request.
+type fault struct {
+	Field   string `json:"field"`
+	Message string `json:"message"`
+}
+
+func (p *problem) Error() string { return p.Code + ": " + p.Detail }
+
+func newProblem(status int, code, format string, args ...any) *problem {
+	return &problem{
+		Type:   "urn:repod:error:" + code,
+		Title:  http.StatusText(status),
+		Status: status,
+		Detail: fmt.Sprintf(format, args...),
+		Code:   code,
+	}
+}
+
+// invalid is the answer to fields that are not valid.
+func invalid(faults ...fault) *problem {
+	noun := "fields"
+	if len(faults) == 1 {
+		noun = "field"
+	}
+	p := newProblem(http.StatusUnprocessableEntity, "validation_failed", "The request has %d invalid %s.", len(faults), noun)
+	p.Errors = faults
+	return p
+}
+
+// retry asks the client to come again after a time, rounded up to seconds.
+func (p *problem) retry(after time.Duration) *problem {
+	p.RetryAfter = max(1, int((after+time.Second-1)/time.Second))
+	return p
+}
+
+// Errors of this package's own.
+var (
+	errRoute                = errors.New("no such route")
+	errDistributionNotFound = errors.New("no such distribution in the path")
+	errNoToken              = errors.New("no token")
+)
+
+// storageRetry is when a client should come again that storage failed.
+const storageRetry = 5 * time.Second
+
+// errorTable says how errors that are told apart by errors.Is are answered.
+// The first that matches counts.
+var errorTable = []struct {
+	err    error
+	status int
+	code   string
+	detail string
+}{
+	{errRoute, 404, "route_not_found", "There is no such route."},
+	{errDistributionNotFound, 404, "distribution_not_found", "The distribution does not exist."},
+	{errNoToken, 401, "authentication_required", "Send a session token or an API token as bearer token."},
+
+	{auth.ErrInvalidToken, 401, "invalid_token", "The token is not valid, or is no longer."},
+	{auth.ErrInvalidCredentials, 401, "invalid_credentials", "Invalid user name or password."},
+	{auth.ErrTokenNotAllowed, 403, "token_not_allowed", "This needs a session, not an API token."},
+	{auth.ErrTokenScope, 403, "token_scope", "The token may write to its own distributions only."},
+	{auth.ErrRoleTooHigh, 403, "role_too_high", "Nobody may give a role above the own."},
+	{auth.ErrTokenNotFound, 404, "token_not_found", "The API token does not exist."},
+	{auth.ErrTokenNameTaken, 409, "token_name_taken", "An API token of this name is in use."},
+
+	{aptrepo.ErrScope, 403, "token_scope", "The token may write to its own distributions only."},
+	{aptrepo.ErrUnknownDistribution, 400, "unknown_distribution", "The distribution does not exist."},
+	{aptrepo.ErrUnknownComponent, 400, "unknown_component", "The distribution has no such component."},
+	{aptrepo.ErrUnsupportedArch, 400, "unsupported_architecture", "The distribution does not take this architecture."},
+	{aptrepo.ErrSameDistribution, 400, "same_distribution", "Source and target distribution are the same."},
+	{aptrepo.ErrPackageNotFound, 404, "package_not_found", "The package does not exist."},
+	{aptrepo.ErrVersionNotFound, 404, "version_not_found", "The package has no such version, architecture or publication."},
+	{aptrepo.ErrNotPublished, 409, "not_published", "The version is not published there."},
+	{aptrepo.ErrDistributionExists, 409, "distribution_exists", "The distribution exists already."},
+	{aptrepo.ErrConflict, 409, "duplicate_conflict", "Name, version and architecture are taken by other contents."},
+	{aptrepo.ErrForeignSigner, 409, "foreign_signer", "The signing keys are configured outside of the repository, which cannot change them."},
+
+	{aptrepo.ErrFull, 507, "storage_full", "The storage is full."},
+	{aptrepo.ErrUnavailable, 503, "storage_unavailable", "Database or file storage is out of reach."},
+	{context.DeadlineExceeded, 503, "storage_unavailable", "Database or file storage did not answer in time."},
+	{context.Canceled, 503, "storage_unavailable", "The request was given up."},
+}
+
+// problemOf turns any error into a problem. For one that it does not know it
+// returns false, and a problem that says nothing about the cause.
+func problemOf(err error) (*problem, bool) {
+	if p, ok := detailed(err); ok {
+		return p, true
+	}
+	for _, row := range errorTable {
+		if !errors.Is(err, row.err) {
+			continue
+		}
+		p := newProblem(row.status, row.code, "%s", row.detail)
+		if row.status == http.StatusServiceUnavailable {
+			p.retry(storageRetry)
+		}
+		return p, true
+	}
+	return newProblem(http.StatusInternalServerError, "internal_error", "Internal server error"), false
+}
+
+// detailed answers errors that carry more than their name.
+func detailed(err error) (*problem, bool) {
+	var (
+		p         *problem
+		conflict  *aptrepo.ConflictError
+		validity  *auth.ValidationError
+		policy    *auth.PolicyError
+		throttled *auth.ThrottledError
+		format    *deb.FormatError
+	)
+	switch {
+	case errors.As(err, &p):
+		return p, true
+	case errors.As(err, &conflict):
+		p = newProblem(http.StatusConflict, "duplicate_conflict", "%s %s %s exists with other contents.",
+			conflict.Key.Name, conflict.Key.Version, conflict.Key.Arch)
+		p.IncomingSHA256, p.ExistingSHA256 = conflict.Incoming, conflict.Existing
+	case errors.As(err, &throttled):
+		p = newProblem(http.StatusTooManyRequests, "too_many_attempts", "Too many login attempts.").retry(throttled.RetryAfter)
+	case errors.As(err, &validity):
+		p = invalid()
+		for _, f := range validity.Fields {
+			p.Errors = append(p.Errors, fault(f))
+		}
+		p = invalid(p.Errors...)
+	case errors.As(err, &policy):
+		p = newProblem(http.StatusUnprocessableEntity, "weak_password", "The password is too weak.")
+		for _, v := range policy.Violations {
+			p.Errors = append(p.Errors, fault{"password", v.Message})
+		}
+	case errors.Is(err, aptrepo.ErrInvalidPackage) && errors.As(err, &format):
+		p = newProblem(http.StatusUnprocessableEntity, "invalid_deb", "The package is not acceptable: %s", format.Error())
+	case errors.Is(err, aptrepo.ErrInvalidPackage):
+		p = newProblem(http.StatusUnprocessableEntity, "invalid_deb", "The package is not acceptable.")
+	case errors.Is(err, aptrepo.ErrInvalid):
+		p = invalid(fieldErrors(err)...)
+	default:
+		return nil, false
+	}
+	return p, true
+}
+
+// fieldErrors collects the *aptrepo.FieldErrors that err wraps.
+func fieldErrors(err error) []fault {
+	switch e := err.(type) {
+	case *aptrepo.FieldError:
+		return []fault{{e.Field, e.Message}}
+	case interface{ Unwrap() []error }:
+		var faults []fault
+		for _, inner := range e.Unwrap() {
+			faults = append(faults, fieldErrors(inner)...)
+		}
+		return faults
+	case interface{ Unwrap() error }:
+		return fieldErrors(e.Unwrap())
+	}
+	return nil
+}
+
+// writeProblem sends p, with the header fields that its status asks for.
+func writeProblem(w http.ResponseWriter, p *problem) {
+	h := w.Header()
+	if p.Status == http.StatusUnauthorized {
+		challenge := "Bearer"
+		if p.Code == "invalid_token" {
+			challenge = `Bearer error="invalid_token"`
+		}
+		h.Set("WWW-Authenticate", challenge)
+	}
+	if p.RetryAfter > 0 {
+		h.Set("Retry-After", strconv.Itoa(p.RetryAfter))
+	}
+	body, err := json.Marshal(p)
+	if err != nil { // roles that are none: cannot come from a store
+		panic(err)
+	}
+	writeBody(w, p.Status, "application/problem+json", body)
+}

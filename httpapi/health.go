@@ -1,0 +1,109 @@
+package httpapi
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/singleflight"
+
+	"github.com/repod-io/repod/aptrepo"
+)
+
+const (
+	healthAge     = 5 * time.Second // how old a result may be
+	healthTimeout = 2 * time.Second // after which a subsystem counts as failed
+)
+
+// A health remembers how the repository is, so that strangers who ask often
+// cost nothing.
+type health struct {
+	check func(context.Context) aptrepo.Health
+	now   func() time.Time
+
+	probes singleflight.Group
+	mu     sync.Mutex
+	last   aptrepo.Health
+	at     time.Time
+}
+
+var errNoAnswer = errors.New("no answer in time")
+
+// get returns the present state, or one that is at most healthAge old.
+func (h *health) get() aptrepo.Health {
+	h.mu.Lock()
+	last, at := h.last, h.at
+	h.mu.Unlock()
+	if !at.IsZero() && h.now().Sub(at) < healthAge {
+		return last
+	}
+	// All callers share one probe, which therefore belongs to none of them.
+	probe := h.probes.DoChan("", func() (any, error) {
+		ctx, cancel := context.WithTimeout(context.Background(), healthTimeout)
+		defer cancel()
+		result := h.check(ctx)
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		h.last, h.at = result, h.now()
+		return result, nil
+	})
+	// A subsystem may hang in spite of its context.
+	late := time.NewTimer(healthTimeout + healthTimeout/4)
+	defer late.Stop()
+	select {
+	case r := <-probe:
+		return r.Val.(aptrepo.Health)
+	case <-late.C:
+		return aptrepo.Health{Database: errNoAnswer, Storage: errNoAnswer, Signing: errNoAnswer}
+	}
+}
+
+func (a *api) showHealth(c *call) error {
+	h := a.health.get()
+	word := func(err error) string {
+		if err != nil {
+			return "error"
+		}
+		return "ok"
+	}
+	status, code := "healthy", http.StatusOK
+	switch {
+	case h.Database != nil || h.Storage != nil:
+		status, code = "unhealthy", http.StatusServiceUnavailable
+	case h.Signing != nil:
+		status = "degraded"
+	}
+	return writeJSON(c.w, code, struct {
+		Status     string            `json:"status"`
+		Subsystems map[string]string `json:"subsystems"`
+	}{status, map[string]string{
+		"database": word(h.Database),
+		"storage":  word(h.Storage),
+		"signing":  word(h.Signing),
+		"clamav":   "disabled",
+	}})
+}
+
+func (a *api) live(c *call) error {
+	return writeJSON(c.w, http.StatusOK, map[string]string{"status": "alive"})
+}
+
+func (a *api) ready(c *call) error {
+	h := a.health.get()
+	failing := []string{}
+	if h.Database != nil {
+		failing = append(failing, "database")
+	}
+	if h.Storage != nil {
+		failing = append(failing, "storage")
+	}
+	if a.Ready() && len(failing) == 0 {
+		return writeJSON(c.w, http.StatusOK, map[string]string{"status": "ready"})
+	}
+	return writeJSON(c.w, http.StatusServiceUnavailable, struct {
+		Status  string   `json:"status"`
+		Failing []string `json:"failing"` // empty while starting or shutting down
+	}{"not_ready", failing})
+}

@@ -1,0 +1,164 @@
+package httpapi
+
+import (
+	"cmp"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/gorilla/mux"
+
+	"github.com/repod-io/repod/auth"
+)
+
+// A bodyKind says what body a route takes.
+type bodyKind int
+
+const (
+	noBody       bodyKind = iota // one that comes is not read
+	jsonBody                     // at most maxJSON
+	optionalJSON                 // the same; an empty body is {}
+	uploadBody                   // multipart/form-data, see upload
+)
+
+// public stands for the role of those who need none.
+const public auth.Role = 0
+
+// A route is one thing that the server does. The path's pattern has
+// placeholders, which stand for one segment each.
+type route struct {
+	method  string
+	pattern string
+	role    auth.Role // least role; public: authentication is not looked at
+	rate    string    // class of the rate limit, "" for none
+	body    bodyKind
+	handle  func(*api, *call) error
+}
+
+// routes is all that the server does: nothing is registered elsewhere.
+var routes = []route{
+	{"GET", "/apt/{path:.*}", public, "", noBody, (*api).aptTree},
+
+	{"POST", "/auth/token", public, "", jsonBody, (*api).login},
+	{"POST", "/auth/logout", auth.Viewer, "", noBody, (*api).logout},
+	{"GET", "/auth/me", auth.Viewer, "", noBody, (*api).me},
+	{"GET", "/auth/roles", public, "", noBody, (*api).roles},
+	{"GET", "/auth/api-tokens", auth.Admin, "", noBody, (*api).listTokens},
+	{"POST", "/auth/api-tokens", auth.Admin, "", jsonBody, (*api).createToken},
+	{"DELETE", "/auth/api-tokens/{token_id}", auth.Admin, "", noBody, (*api).revokeToken},
+
+	{"POST", "/upload", auth.Uploader, "upload", uploadBody, (*api).upload},
+
+	{"GET", "/packages", auth.Viewer, "", noBody, (*api).listPackages},
+	{"GET", "/artifacts", auth.Viewer, "", noBody, (*api).listArtifacts},
+	{"GET", "/artifacts/{name}", auth.Viewer, "", noBody, (*api).showPackage},
+	{"GET", "/artifacts/{name}/dependencies", auth.Viewer, "", noBody, (*api).dependencies},
+	{"GET", "/artifacts/{name}/install", auth.Viewer, "", noBody, (*api).install},
+	{"GET", "/artifacts/{name}/{version}", auth.Viewer, "", noBody, (*api).showArtifact},
+	{"DELETE", "/artifacts/{name}/{version}", auth.Maintainer, "", noBody, (*api).deleteArtifact},
+	{"POST", "/artifacts/admin/sync-index", auth.Maintainer, "", noBody, (*api).syncIndex},
+
+	{"GET", "/distributions", auth.Viewer, "", noBody, (*api).listDistributions},
+	{"POST", "/distributions/init", auth.Maintainer, "", jsonBody, (*api).initDistribution},
+	{"POST", "/distributions/promote", auth.Maintainer, "", jsonBody, (*api).promote},
+	{"POST", "/distributions/migrate", auth.Maintainer, "", jsonBody, (*api).migrate},
+	{"GET", "/distributions/{codename}/packages", auth.Viewer, "", noBody, (*api).listPublished},
+	{"DELETE", "/distributions/{codename}/packages/{name}/{version}", auth.Maintainer, "", noBody, (*api).unpublish},
+
+	{"GET", "/settings/gpg", auth.Admin, "", noBody, (*api).showKeys},
+	{"POST", "/settings/gpg/generate", auth.Admin, "", optionalJSON, (*api).generateKey},
+
+	{"GET", "/health", public, "", noBody, (*api).showHealth},
+	{"GET", "/health/live", public, "", noBody, (*api).live},
+	{"GET", "/health/ready", public, "", noBody, (*api).ready},
+}
+
+// reserved are paths of the API that have no route yet and would otherwise be
+// taken for versions of a package.
+var reserved = []string{"/artifacts/audit/logs", "/artifacts/audit/verify"}
+
+// A resource is what answers at one pattern, by method.
+type resource struct {
+	api     *api
+	pattern string
+	methods map[string]*route
+	allow   string // field Allow
+}
+
+// newRouter registers the table. Patterns with fewer placeholders come first,
+// so that a static segment wins; the APT tree, asked for most, before all.
+func (a *api) newRouter() http.Handler {
+	byPattern := map[string]*resource{}
+	var resources []*resource
+	add := func(pattern string) *resource {
+		res := byPattern[pattern]
+		if res == nil {
+			res = &resource{api: a, pattern: pattern, methods: map[string]*route{}}
+			byPattern[pattern] = res
+			resources = append(resources, res)
+		}
+		return res
+	}
+	for i := range routes {
+		add(routes[i].pattern).methods[routes[i].method] = &routes[i]
+	}
+	for _, path := range reserved {
+		add(path)
+	}
+	slices.SortStableFunc(resources[1:], func(x, y *resource) int {
+		return cmp.Compare(strings.Count(x.pattern, "{"), strings.Count(y.pattern, "{"))
+	})
+	router := mux.NewRouter().UseEncodedPath().SkipClean(true)
+	router.NotFoundHandler = http.HandlerFunc(a.notFound)
+	for _, res := range resources {
+		res.allow = res.allowed()
+		pattern := res.pattern
+		if !strings.HasSuffix(pattern, ".*}") {
+			pattern += "{slash:/?}"
+		}
+		router.Handle(pattern, res)
+	}
+	return router
+}
+
+func (res *resource) allowed() string {
+	methods := []string{"OPTIONS"}
+	for method := range res.methods {
+		methods = append(methods, method)
+		if method == http.MethodGet {
+			methods = append(methods, http.MethodHead)
+		}
+	}
+	slices.Sort(methods)
+	return strings.Join(methods, ", ")
+}
+
+// ServeHTTP picks the route by method.
+func (res *resource) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	rec := w.(*recorder)
+	if len(res.methods) == 0 {
+		res.api.notFound(w, r)
+		return
+	}
+	rec.route = res.pattern
+	method := r.Method
+	if method == http.MethodHead {
+		method = http.MethodGet
+	}
+	rt := res.methods[method]
+	switch {
+	case rt != nil:
+		res.api.serve(rec, r, rt)
+	case method == http.MethodOptions:
+		w.Header().Set("Allow", res.allow)
+		w.WriteHeader(http.StatusNoContent)
+	default:
+		w.Header().Set("Allow", res.allow)
+		writeProblem(w, newProblem(http.StatusMethodNotAllowed, "method_not_allowed", "This route takes %s.", res.allow))
+	}
+}
+
+func (a *api) notFound(w http.ResponseWriter, _ *http.Request) {
+	p, _ := problemOf(errRoute)
+	writeProblem(w, p)
+}

@@ -1,0 +1,109 @@
+package httpapi
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/repod-io/repod/aptrepo"
+	"github.com/repod-io/repod/aptrepo/storage"
+)
+
+// prepareSpool makes the spool directory and sweeps what a program that could
+// not remove open files has left there.
+func (a *api) prepareSpool() error {
+	if err := os.MkdirAll(a.SpoolDir, 0o700); err != nil {
+		return fmt.Errorf("httpapi: spool directory: %w", err)
+	}
+	stale, err := filepath.Glob(filepath.Join(a.SpoolDir, spoolPrefix+"*"))
+	if err != nil {
+		return fmt.Errorf("httpapi: spool directory: %w", err)
+	}
+	for _, name := range stale {
+		// A young one may be arriving at another server.
+		if info, err := os.Lstat(name); err == nil && a.Now().Sub(info.ModTime()) > staleSpool {
+			if err := os.Remove(name); err != nil {
+				return fmt.Errorf("httpapi: spool directory: %w", err)
+			}
+		}
+	}
+	return nil
+}
+
+// staleSpool is the age at which no upload is still arriving.
+const staleSpool = 24 * time.Hour
+
+// A spoolFile is an uploaded file on its way. Its name is removed as soon as
+// it is open, so that even a crash leaves nothing behind.
+type spoolFile struct {
+	*os.File
+	name string // "" once it is removed
+	size int64
+}
+
+// Close may be called on nil.
+func (s *spoolFile) Close() error {
+	if s == nil {
+		return nil
+	}
+	err := s.File.Close()
+	if s.name != "" {
+		err = errors.Join(err, os.Remove(s.name))
+	}
+	return err
+}
+
+// Names of spooled files begin with spoolPrefix.
+const spoolPrefix = "repod-upload-"
+
+// errSpool marks failures of the spool directory.
+var errSpool = errors.New("spool directory")
+
+// spool writes a file part to disk, whatever its size.
+func (a *api) spool(part io.Reader) (*spoolFile, error) {
+	file, err := os.CreateTemp(a.SpoolDir, spoolPrefix+"*") // mode 0600
+	if err != nil {
+		return nil, spoolError(err)
+	}
+	s := &spoolFile{File: file}
+	if os.Remove(file.Name()) != nil { // where open files cannot be removed
+		s.name = file.Name()
+	}
+	// One byte more than the limit tells a file that has just that size from
+	// one that goes on.
+	in := &sourceReader{r: io.LimitReader(part, a.MaxUploadBytes+1)}
+	s.size, err = io.Copy(file, in)
+	switch {
+	case in.err != nil:
+		return s, in.err
+	case err != nil:
+		return s, spoolError(err)
+	case s.size > a.MaxUploadBytes:
+		return s, a.tooLarge()
+	}
+	return s, nil
+}
+
+func spoolError(err error) error {
+	if storage.IsFull(err) {
+		return fmt.Errorf("%w: %w: %w", errSpool, aptrepo.ErrFull, err)
+	}
+	return fmt.Errorf("%w: %w: %w", errSpool, aptrepo.ErrUnavailable, err)
+}
+
+// sourceReader tells an error of the source of a copy from one of its target.
+type sourceReader struct {
+	r   io.Reader
+	err error
+}
+
+func (s *sourceReader) Read(p []byte) (int, error) {
+	n, err := s.r.Read(p)
+	if err != io.EOF {
+		s.err = err
+	}
+	return n, err
+}
