@@ -1,0 +1,2 @@
+// Package sqlstore keeps a repository's metadata in SQLite or PostgreSQL.
+package sqlstore

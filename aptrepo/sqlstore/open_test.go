@@ -1,0 +1,55 @@
+package sqlstore
+
+import (
+	"context"
+	"testing"
+
+	"github.com/jmoiron/sqlx"
+	_ "modernc.org/sqlite"
+
+	"github.com/repod-io/repod/aptrepo"
+	"github.com/repod-io/repod/auth"
+	"github.com/repod-io/repod/auth/authtest"
+)
+
+var (
+	_ aptrepo.Store = (*DB)(nil)
+	_ auth.Store    = (*DB)(nil)
+)
+
+func openSQLite(t testing.TB) *DB {
+	t.Helper()
+	conn, err := sqlx.Open("sqlite", SQLiteDSN(t.TempDir()+"/repod.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	db, err := Open(t.Context(), conn, SQLite)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := db.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return db
+}
+
+// An eventStore reads events back from the audit log.
+type eventStore struct{ *DB }
+
+func (s eventStore) Events(ctx context.Context) ([]auth.Event, error) {
+	var events []auth.Event
+	entries, err := s.AuditEntries(ctx, 0, 1000)
+	for _, e := range entries {
+		events = append(events, auth.Event{
+			Time: e.Time, Action: e.Action, User: e.User, IP: e.IP, Result: e.Result,
+			Target: e.Target, Detail: e.Detail, RequestID: e.RequestID,
+		})
+	}
+	return events, err
+}
+
+func TestAuthStoreSQLite(t *testing.T) {
+	authtest.RunStore(t, func(t *testing.T) authtest.Store { return eventStore{openSQLite(t)} })
+}

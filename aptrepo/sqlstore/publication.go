@@ -1,0 +1,147 @@
+package sqlstore
+
+import (
+	"github.com/repod-io/repod/aptrepo"
+)
+
+// A placed artifact is what a publication needs to know of it.
+type placed struct {
+	id           int64
+	name         string
+	version      string
+	versionKey   []byte
+	arch         string
+	size         int64
+	publications int64
+}
+
+func (t *tx) placed(id int64) (p placed, found bool, err error) {
+	p.id = id
+	found, err = get(t, "SELECT name, version, version_key, arch, size, publications FROM artifacts WHERE id = ?",
+		[]any{id}, &p.name, &p.version, &p.versionKey, &p.arch, &p.size, &p.publications)
+	return p, found, err
+}
+
+// lastSeq returns the number of a distribution's latest change.
+func (t *tx) lastSeq(codename string) (seq int64, err error) {
+	found, err := get(t, "SELECT last_seq FROM distributions WHERE codename = ?", []any{codename}, &seq)
+	if err == nil && !found {
+		err = aptrepo.ErrUnknownDistribution
+	}
+	return seq, err
+}
+
+// AddPublication implements [aptrepo.Tx]. When nothing changes, seq is that
+// of the distribution's latest change: once it is published, so is the
+// artifact. An unknown ID gives ErrArtifactNotFound.
+func (t *tx) AddPublication(id int64, p aptrepo.Publication) (seq int64, added bool, err error) {
+	seq, err = t.lastSeq(p.Distribution)
+	if err != nil {
+		return 0, false, err
+	}
+	a, found, err := t.placed(id)
+	if err == nil && !found {
+		err = aptrepo.ErrArtifactNotFound
+	}
+	if err != nil {
+		return 0, false, err
+	}
+	if !validText(p.Component) {
+		return 0, false, invalidText("component")
+	}
+	n, err := t.exec(`INSERT INTO publications
+		(distribution, artifact_id, component, published_at, name, version_key, arch)
+		VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
+		p.Distribution, id, p.Component, micros(p.PublishedAt), a.name, a.versionKey, a.arch)
+	if err != nil || n == 0 {
+		return seq, false, err
+	}
+	seq, err = t.change(a, p.Distribution, p.Component, aptrepo.ChangeAdd, 1)
+	return seq, err == nil, err
+}
+
+// RemovePublication implements [aptrepo.Tx].
+func (t *tx) RemovePublication(id int64, codename, component string) (seq int64, removed bool, err error) {
+	n, err := t.exec("DELETE FROM publications WHERE distribution = ? AND artifact_id = ? AND component = ?",
+		codename, id, component)
+	if err != nil || n == 0 {
+		return 0, false, err
+	}
+	a, _, err := t.placed(id)
+	if err != nil {
+		return 0, false, err
+	}
+	seq, err = t.change(a, codename, component, aptrepo.ChangeRemove, -1)
+	return seq, err == nil, err
+}
+
+// change keeps everything in step with a row of publications that came
+// (count is 1) or went (-1), and logs it.
+func (t *tx) change(a placed, codename, component string, kind aptrepo.ChangeKind, count int64) (seq int64, err error) {
+	_, err = t.exec("UPDATE artifacts SET publications = publications + ? WHERE id = ?", count, a.id)
+	if err != nil {
+		return 0, err
+	}
+	if a.publications == 0 || a.publications+count == 0 {
+		if _, err := t.relist("", a.name); err != nil {
+			return 0, err
+		}
+	}
+	var other string
+	elsewhere, err := get(t, `SELECT component FROM publications
+		WHERE distribution = ? AND artifact_id = ? AND component <> ? LIMIT 1`, []any{codename, a.id, component}, &other)
+	if err != nil {
+		return 0, err
+	}
+	var names, size int64
+	if !elsewhere {
+		size = count * a.size
+		if names, err = t.relist(codename, a.name); err != nil {
+			return 0, err
+		}
+	}
+	_, err = get(t, `UPDATE distributions SET last_seq = last_seq + 1, package_count = package_count + ?,
+		artifact_count = artifact_count + ?, size_bytes = size_bytes + ? WHERE codename = ? RETURNING last_seq`,
+		[]any{names, count, size, codename}, &seq)
+	if err != nil {
+		return 0, err
+	}
+	_, err = t.exec(`INSERT INTO changes (distribution, seq, kind, component, name, version, arch, artifact_id)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?)`, codename, seq, string(kind), component, a.name, a.version, a.arch, a.id)
+	return seq, err
+}
+
+// bestOf order the artifacts of a name by how well they stand for it.
+const bestOf = "version_key DESC, CASE WHEN arch = 'amd64' THEN 0 ELSE 1 END, arch"
+
+// relist chooses anew which artifact stands for a name in a distribution, or
+// among all where codename is "". It returns by how much the number of names
+// there grew: 1, 0 or -1.
+func (t *tx) relist(codename, name string) (grown int64, err error) {
+	query := `SELECT artifact_id FROM publications WHERE distribution = ? AND name = ? ORDER BY ` + bestOf + ` LIMIT 1`
+	args := []any{codename, name}
+	if codename == "" {
+		query = `SELECT id FROM artifacts WHERE name = ?
+			ORDER BY CASE WHEN publications > 0 THEN 0 ELSE 1 END, ` + bestOf + ` LIMIT 1`
+		args = args[1:]
+	}
+	var best, former int64
+	exists, err := get(t, query, args, &best)
+	if err != nil {
+		return 0, err
+	}
+	existed, err := get(t, "SELECT artifact_id FROM listings WHERE distribution = ? AND name = ?",
+		[]any{codename, name}, &former)
+	switch {
+	case err != nil || best == former:
+		return 0, err
+	case !exists:
+		_, err = t.exec("DELETE FROM listings WHERE distribution = ? AND name = ?", codename, name)
+		return -1, err
+	}
+	_, err = t.exec(`INSERT INTO listings (distribution, name, artifact_id, uploaded_at, size)
+		SELECT CAST(? AS TEXT), name, id, uploaded_at, size FROM artifacts WHERE id = ?
+		ON CONFLICT (distribution, name) DO UPDATE SET
+			artifact_id = excluded.artifact_id, uploaded_at = excluded.uploaded_at, size = excluded.size`, codename, best)
+	return 1 - integer(existed), err
+}
