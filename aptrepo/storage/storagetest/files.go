@@ -94,7 +94,7 @@ func aptNames(ctx context.Context, b storage.Backend) error {
 		"dists/jammy/main/i18n/Translation-de_DE@euro.xz",
 		fmt.Sprintf("dists/jammy/main/binary-amd64/by-hash/SHA256/%x", sha256.Sum256(nil)),
 		".hidden/..two/...", "a b/ü/=&?#;*'\"", strings.Repeat("n", 255),
-		strings.Repeat("d/", 511) + "ok",
+		strings.Repeat(strings.Repeat("d", 200)+"/", 5) + strings.Repeat("n", 1024-5*201),
 	} {
 		if err := put(ctx, b, key, key); err != nil {
 			return err
