@@ -121,17 +121,9 @@ func scriptStatus(ts *testscript.TestScript, _ bool, args []string) {
 }
 
 func scriptDeb(ts *testscript.TestScript, _ bool, args []string) {
-	name, version, arch, text := args[0], args[1], args[2], args[3]
-	body := testPackage(name, version, arch, text)
-	path := ts.MkAbs(fmt.Sprintf("%s_%s_%s.deb", name, version, arch))
-	ts.Check(os.WriteFile(path, body, 0o644))
-}
-
-// testPackage returns a small package.
-func testPackage(name, version, arch, text string) []byte {
-	p := debtest.Package{Name: name, Version: version, Arch: arch}
-	_ = text
-	return p.Build()
+	p := debtest.Package{Name: args[0], Version: args[1], Arch: args[2], Files: map[string]string{"usr/share/text": args[3]}}
+	path := ts.MkAbs(fmt.Sprintf("%s_%s_%s.deb", p.Name, p.Version, p.Arch))
+	ts.Check(os.WriteFile(path, p.Build(), 0o644))
 }
 
 func scriptFetch(ts *testscript.TestScript, _ bool, args []string) {

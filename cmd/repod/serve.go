@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -82,17 +83,14 @@ func (s *settings) serveConfig(stderr io.Writer) (c serveConfig, err error) {
 	c.listen = s.get("listen")
 	c.admin = s.get("admin-username")
 	c.distributions = list(s.get("distributions"))
-	c.corsOrigins = list(s.get("cors-origins"))
 	if c.publicURL, err = parsePublicURL(s.get("public-url")); err != nil {
 		return c, err
 	}
 	if c.trustedProxies, err = parsePrefixes(s.get("trusted-proxies")); err != nil {
 		return c, err
 	}
-	for _, origin := range c.corsOrigins {
-		if u, err := url.Parse(origin); err != nil || u.Host == "" || origin != u.Scheme+"://"+u.Host {
-			return c, usagef("--cors-origins: %q is not an origin such as https://console.example.com", origin)
-		}
+	if c.corsOrigins, err = parseOrigins(s.get("cors-origins")); err != nil {
+		return c, err
 	}
 	if c.rateLimits, err = parseRateLimits(s.get("rate-limits")); err != nil {
 		return c, err
@@ -103,14 +101,31 @@ func (s *settings) serveConfig(stderr io.Writer) (c serveConfig, err error) {
 	if c.adminPassword, err = s.secret(adminPassword); err != nil {
 		return c, err
 	}
-	cert, key := s.get("tls-cert-file"), s.get("tls-key-file")
-	switch {
-	case (cert == "") != (key == ""):
-		return c, usagef("--tls-cert-file and --tls-key-file go together")
-	case cert != "":
-		c.tls, err = loadCertificate(cert, key)
-	}
+	c.tls, err = s.certificate()
 	return c, err
+}
+
+// certificate loads what HTTPS needs; nil: HTTP is wanted.
+func (s *settings) certificate() (*certificate, error) {
+	cert, key := s.get("tls-cert-file"), s.get("tls-key-file")
+	if cert == "" && key == "" {
+		return nil, nil
+	}
+	if cert == "" || key == "" {
+		return nil, usagef("--tls-cert-file and --tls-key-file go together")
+	}
+	return loadCertificate(cert, key)
+}
+
+func parseOrigins(s string) ([]string, error) {
+	origins := list(s)
+	for _, origin := range origins {
+		u, err := url.Parse(origin)
+		if err != nil || u.Host == "" || origin != u.Scheme+"://"+u.Host {
+			return nil, usagef("--cors-origins: %q is not an origin such as https://console.example.com", origin)
+		}
+	}
+	return origins, nil
 }
 
 func parsePublicURL(s string) (string, error) {
@@ -164,6 +179,10 @@ func newLogger(w io.Writer, format, level string) (*slog.Logger, error) {
 
 // serve runs the server until ctx ends.
 func (p *program) serve(ctx context.Context, c serveConfig) error {
+	// A core file would hold the private keys.
+	if err := syscall.Setrlimit(syscall.RLIMIT_CORE, &syscall.Rlimit{}); err != nil {
+		c.log.Warn("core dumps stay possible", "error", err)
+	}
 	if err := c.create(); err != nil {
 		return err
 	}

@@ -212,6 +212,6 @@ func need(t *testing.T, programs ...string) {
 }
 
 func testPackage(text string) []byte {
-	p := debtest.Package{Name: "mypackage", Version: "1.0.0", Arch: "amd64", Description: text}
-	return p.Build()
+	files := map[string]string{"usr/share/text": text}
+	return debtest.Package{Name: "mypackage", Version: "1.0.0", Files: files}.Build()
 }

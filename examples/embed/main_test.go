@@ -75,7 +75,7 @@ func fetch(t *testing.T, url string) string {
 func TestEmbed(t *testing.T) {
 	dir := t.TempDir()
 	name := filepath.Join(dir, "hello.deb")
-	if err := os.WriteFile(name, testPackage(), 0o644); err != nil {
+	if err := os.WriteFile(name, debtest.Package{Name: "hello"}.Build(), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	for _, args := range [][]string{{name}, {}} { // the second start finds what the first made
@@ -92,9 +92,4 @@ func TestEmbed(t *testing.T) {
 			t.Errorf("the key is\n%s", key)
 		}
 	}
-}
-
-func testPackage() []byte {
-	p := debtest.Package{Name: "hello", Version: "1.0", Arch: "all"}
-	return p.Build()
 }
