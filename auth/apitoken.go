@@ -95,11 +95,11 @@ func (spec TokenSpec) check() ([]Role, error) {
 
 // mayGrant reports whether p may hand on the right to change distributions.
 func (p Principal) mayGrant(distributions []string) bool {
-	if p.Kind != KindToken || len(p.Token.Distributions) == 0 {
+	if p.Token == nil || len(p.Token.Distributions) == 0 {
 		return true
 	}
 	for _, d := range distributions {
-		if !p.MayWrite(d) {
+		if !p.Token.mayWrite(d) {
 			return false
 		}
 	}

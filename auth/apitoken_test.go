@@ -271,19 +271,13 @@ func TestTokenLastUsed(t *testing.T) {
 		want(12*time.Minute, 7)
 
 		// A use that was not written is written by the next.
-		w.Service = serviceWith(w, failingTouch{w.store})
+		w.store.touchErr = errors.New("down")
 		use(time.Minute)
-		want(12*time.Minute, 7)
-		w.Service = serviceWith(w, w.store)
+		want(12*time.Minute, 8)
+		w.store.touchErr = nil
 		use(0)
-		want(13*time.Minute, 8)
+		want(13*time.Minute, 9)
 	})
-}
-
-type failingTouch struct{ auth.Store }
-
-func (failingTouch) TouchToken(context.Context, string, time.Time) error {
-	return errors.New("down")
 }
 
 func TestClose(t *testing.T) {

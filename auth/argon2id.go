@@ -116,12 +116,13 @@ func parsePHC(hash Secret) (phc, error) {
 	if _, err := fmt.Sscanf(parts[3], "m=%d,t=%d,p=%d", &h.Memory, &h.Time, &h.Threads); err != nil {
 		return phc{}, errHashFormat
 	}
-	b64 := base64.RawStdEncoding.Strict()
+	b64 := base64.RawStdEncoding
 	var err1, err2 error
 	h.salt, err1 = b64.DecodeString(parts[4])
 	h.digest, err2 = b64.DecodeString(parts[5])
 	// Writing it again catches what the lines above read leniently: another
-	// algorithm or version, signs, spaces, leading zeros, trailing text.
+	// algorithm or version, signs, spaces, line ends, leading zeros, surplus
+	// bits, trailing text.
 	if err1 != nil || err2 != nil || !h.valid() || h.encode() != hash ||
 		len(h.salt) < minSalt || len(h.salt) > maxSalt || len(h.digest) < minDigest || len(h.digest) > maxDigest {
 		return phc{}, errHashFormat

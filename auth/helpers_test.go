@@ -112,11 +112,12 @@ func (w *world) lastEvent(t testing.TB) auth.Event {
 // touches.
 type countingStore struct {
 	auth.Store
-	mu      sync.Mutex
-	lookups int
-	touched int
-	err     error         // of look-ups and touches
-	hold    chan struct{} // not nil: touches wait until it is closed
+	mu       sync.Mutex
+	lookups  int
+	touched  int
+	err      error         // of look-ups
+	touchErr error         // of touches
+	hold     chan struct{} // not nil: touches wait until it is closed
 }
 
 func (s *countingStore) looked() error {
@@ -162,7 +163,7 @@ func (s *countingStore) SessionRevoked(ctx context.Context, id string) (bool, er
 func (s *countingStore) TouchToken(ctx context.Context, id string, at time.Time) error {
 	s.mu.Lock()
 	s.touched++
-	hold, err := s.hold, s.err
+	hold, err := s.hold, s.touchErr
 	s.mu.Unlock()
 	if hold != nil {
 		<-hold

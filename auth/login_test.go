@@ -39,6 +39,11 @@ func TestLogin(t *testing.T) {
 
 func TestLoginRefuses(t *testing.T) {
 	w := newWorld(t)
+	tooLong, err := cheap.Hash(zeros{}, strings.Repeat("x", 1025))
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.addUser(t, "long", func(u *auth.User) { u.PasswordHash = tooLong }, auth.Viewer)
 	w.addUser(t, "sleeper", func(u *auth.User) { u.Active = false }, auth.Viewer)
 	w.addUser(t, "ldap", func(u *auth.User) { u.AuthSource = auth.SourceLDAP }, auth.Viewer)
 	w.addUser(t, "empty", func(u *auth.User) { u.PasswordHash = "" }, auth.Viewer)
@@ -47,6 +52,7 @@ func TestLoginRefuses(t *testing.T) {
 		{"admin", "Correct horse 2", "admin", "wrong password"},
 		{"admin", "", "admin", "wrong password"},
 		{"admin", strings.Repeat("x", 1<<20), "admin", "wrong password"},
+		{"long", strings.Repeat("x", 1025), "long", "wrong password"},
 		{"nobody", password, "nobody", "unknown user"},
 		{"sleeper", password, "sleeper", "inactive user"},
 		{"ldap", password, "ldap", "not a local user"},
@@ -61,7 +67,11 @@ func TestLoginRefuses(t *testing.T) {
 		// Each from an address of its own, not to be throttled.
 		from = from.Next()
 		c := auth.Client{IP: from, RequestID: "r"}
+		before, _ := w.store.counts()
 		token, _, err := w.Login(t.Context(), tt.name, tt.password, c)
+		if after, _ := w.store.counts(); (after > before) != auth.ValidUsername(tt.name) {
+			t.Errorf("Login(%.20q): %d look-ups", tt.name, after-before)
+		}
 		if err != auth.ErrInvalidCredentials || token != "" {
 			t.Errorf("Login(%.20q, %.20q) = %q, %v", tt.name, tt.password, string(token), err)
 		}

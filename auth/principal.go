@@ -47,9 +47,13 @@ func (p Principal) MayWrite(distribution string) bool {
 	case KindSession:
 		return true
 	case KindToken:
-		return len(p.Token.Distributions) == 0 || slices.Contains(p.Token.Distributions, distribution)
+		return p.Token != nil && p.Token.mayWrite(distribution)
 	}
 	return false
+}
+
+func (t *APIToken) mayWrite(distribution string) bool {
+	return len(t.Distributions) == 0 || slices.Contains(t.Distributions, distribution)
 }
 
 // maxBearer bounds a token; ours are far shorter.

@@ -105,6 +105,18 @@ func TestHighestRole(t *testing.T) {
 	}
 }
 
+// No part of the answer is shared.
+func TestRolesShareNothing(t *testing.T) {
+	infos := auth.Roles()
+	for _, info := range infos[:4] {
+		info.Permissions[0] = "changed"
+		_ = append(info.Permissions, "added")
+	}
+	if last := infos[4].Permissions; last[0] != "read" || slices.Contains(last, "added") || auth.Roles()[0].Permissions[0] != "read" {
+		t.Errorf("permissions became %q", last)
+	}
+}
+
 // The table is part of the API contract, word for word.
 func TestRoles(t *testing.T) {
 	want, err := os.ReadFile("testdata/roles.json")

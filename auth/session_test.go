@@ -220,6 +220,7 @@ func TestSessionClaims(t *testing.T) {
 		"jti object":       {`"j"`, `{}`},
 		"no ver":           {`,"ver"`, `,"vers"`},
 		"ver bool":         {fmt.Sprint(ver), `true`},
+		"ver 2^53":         {fmt.Sprint(ver), `9007199254740992`},
 		"sub twice":        {`{"sub"`, `{"sub":"bob","sub"`},
 		"sub twice, later": {`}`, `,"sub":"admin"}`},
 		"exp twice":        {`}`, `,` + exp + `}`},

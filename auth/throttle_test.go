@@ -163,6 +163,9 @@ func TestThrottleMemory(t *testing.T) {
 	if wait, _ := c.wait(0, 5, begin); wait != maxWait {
 		t.Errorf("the busiest guesser waits %v", wait)
 	}
+	if n := c.failed[0].Value.(*counter[int]).n; n != maxCounters+101 {
+		t.Errorf("the busiest guesser has %d failures", n)
+	}
 	if c.failed[1] != nil || c.failed[maxCounters+99] == nil {
 		t.Error("not the longest untouched was forgotten")
 	}

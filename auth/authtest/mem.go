@@ -146,16 +146,13 @@ func (m *Mem) EndSessions(ctx context.Context, username string, e auth.Event) er
 	return m.editUser(ctx, username, e, func(u *auth.User) { u.TokenVersion++ })
 }
 
-// SetActive activates or deactivates a user, and ends the sessions: what a
-// test needs to see a user locked out.
+// SetActive activates or deactivates a user, and leaves TokenVersion alone:
+// what a test needs to see a user locked out at once.
 func (m *Mem) SetActive(ctx context.Context, username string, active bool) error {
-	return m.editUser(ctx, username, auth.Event{}, func(u *auth.User) {
-		u.Active = active
-		u.TokenVersion++
-	})
+	return m.editUser(ctx, username, auth.Event{}, func(u *auth.User) { u.Active = active })
 }
 
-// SetRoles gives a user other roles, without ending the sessions: what a test
+// SetRoles gives a user other roles, and leaves TokenVersion alone: what a test
 // needs to see that roles are read at each request.
 func (m *Mem) SetRoles(ctx context.Context, username string, roles ...auth.Role) error {
 	return m.editUser(ctx, username, auth.Event{}, func(u *auth.User) { u.Roles = slices.Clone(roles) })
