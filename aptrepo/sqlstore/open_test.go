@@ -8,6 +8,7 @@ import (
 	_ "modernc.org/sqlite"
 
 	"github.com/repod-io/repod/aptrepo"
+	"github.com/repod-io/repod/aptrepo/sqlstore/pgtest"
 	"github.com/repod-io/repod/auth"
 	"github.com/repod-io/repod/auth/authtest"
 )
@@ -24,6 +25,29 @@ func openSQLite(t testing.TB) *DB {
 		t.Fatal(err)
 	}
 	db, err := Open(t.Context(), conn, SQLite)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := db.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return db
+}
+
+func openPostgres(t testing.TB) *DB {
+	t.Helper()
+	return openPostgresAt(t, pgtest.Database(t))
+}
+
+func openPostgresAt(t testing.TB, dsn string) *DB {
+	t.Helper()
+	conn, err := sqlx.Open(pgtest.Driver, dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	db, err := Open(t.Context(), conn, Postgres)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -52,4 +76,8 @@ func (s eventStore) Events(ctx context.Context) ([]auth.Event, error) {
 
 func TestAuthStoreSQLite(t *testing.T) {
 	authtest.RunStore(t, func(t *testing.T) authtest.Store { return eventStore{openSQLite(t)} })
+}
+
+func TestAuthStorePostgres(t *testing.T) {
+	authtest.RunStore(t, func(t *testing.T) authtest.Store { return eventStore{openPostgres(t)} })
 }
