@@ -297,7 +297,7 @@ func (c *checker) index(ctx context.Context, p *publisher) error {
 	}
 	f := Fault{Kind: FaultStaleIndex, Distribution: p.codename, Detail: detail}
 	if c.options.Repair {
-		if err := p.advance(ctx, p.rebuild); err != nil {
+		if err := p.advanceFrom(ctx, p.bare, p.rebuild); err != nil {
 			return err
 		}
 		f.Detail += "; rebuilt"
@@ -382,6 +382,13 @@ func (p *publisher) eachStanza(ctx context.Context, d Distribution, f func(dir s
 		}
 	}
 	return nil
+}
+
+// bare returns the current generation without its contents, which may be
+// unreadable.
+func (p *publisher) bare(ctx context.Context) (*snapshot, error) {
+	g, err := p.repo.Store.Generation(ctx, p.codename)
+	return &snapshot{gen: g}, err
 }
 
 // rebuildBatch is how many stanzas rebuild holds in memory.

@@ -99,7 +99,7 @@ func (in *incoming) read(ctx context.Context) error {
 		return err
 	}
 	sums := newSums()
-	pkg, err := deb.Read(io.TeeReader(contextReader{ctx, in.file}, sums), &deb.Options{Limits: in.repo.Limits})
+	pkg, err := deb.Read(io.TeeReader(contextReader{ctx, in.file}, sums), &deb.Options{Limits: in.repo.Limits, Interrupt: ctx.Err})
 	if err != nil {
 		var format *deb.FormatError
 		if errors.As(err, &format) {
@@ -295,7 +295,7 @@ func artifactOf(p *deb.Package) Artifact {
 		Version:       p.Version.String(),
 		Arch:          p.Architecture,
 		Source:        p.Source,
-		SourceVersion: p.SourceVersion.String(),
+		SourceVersion: p.SourceVersion,
 		Section:       p.Section,
 		Priority:      p.Priority,
 		Maintainer:    p.Maintainer,
@@ -303,7 +303,7 @@ func artifactOf(p *deb.Package) Artifact {
 		Homepage:      p.Homepage,
 		MultiArch:     p.MultiArch,
 		Essential:     p.Essential,
-		InstalledSize: p.InstalledSizeKB,
+		InstalledSize: p.InstalledSize,
 		Control:       p.Control.String(),
 	}
 }

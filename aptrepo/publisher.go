@@ -121,11 +121,17 @@ func (p *publisher) exclusive(ctx context.Context, f func(ctx context.Context) e
 // last change in them. It must not change cur.
 type editor func(ctx context.Context, cur *snapshot, d Distribution) (logs map[string]*index.Log, applied int64, err error)
 
-// advance publishes one generation made by edit. When another server comes
-// first, it starts again from that server's generation.
+// advance publishes one generation made by edit.
 func (p *publisher) advance(ctx context.Context, edit editor) error {
-	for {
-		cur, err := p.snapshot(ctx)
+	return p.advanceFrom(ctx, p.snapshot, edit)
+}
+
+// advanceFrom publishes one generation made by edit from what load returns.
+// When another server comes first, it starts again from that server's
+// generation.
+func (p *publisher) advanceFrom(ctx context.Context, load func(context.Context) (*snapshot, error), edit editor) error {
+	for ; ; load = p.refresh {
+		cur, err := load(ctx)
 		if err != nil {
 			return err
 		}
@@ -135,9 +141,6 @@ func (p *publisher) advance(ctx context.Context, edit editor) error {
 		}
 		err = p.repo.Store.Update(ctx, func(tx Tx) error { return tx.AdvanceGeneration(next.gen) })
 		if errors.Is(err, ErrStale) {
-			if _, err := p.refresh(ctx); err != nil {
-				return err
-			}
 			continue
 		}
 		if err != nil {

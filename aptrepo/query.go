@@ -204,7 +204,7 @@ func (r *Repo) dependencies(ctx context.Context, a Artifact, codename string) (D
 	var names []string
 	var wanted []deb.Alternatives
 	for _, f := range relationFields {
-		relations, err := deb.ParseRelations(control.Get(f.field))
+		relations, err := relationsOf(control, f.field)
 		if err != nil {
 			return out, err
 		}
@@ -229,6 +229,15 @@ func (r *Repo) dependencies(ctx context.Context, a Artifact, codename string) (D
 		out.Relations[i].satisfy(wanted[i], found)
 	}
 	return out, nil
+}
+
+// relationsOf returns a relationship field, nil when there is none.
+func relationsOf(control *deb.Stanza, field string) (deb.Relations, error) {
+	value, ok := control.Lookup(field)
+	if !ok {
+		return nil, nil
+	}
+	return deb.ParseRelations(value)
 }
 
 func (rel *DependencyRelation) satisfy(alternatives deb.Alternatives, found candidates) {
@@ -259,7 +268,7 @@ func newCandidates(artifacts []Artifact, arch string) candidates {
 		if err != nil {
 			continue
 		}
-		provided, err := deb.ParseRelations(control.Get("Provides"))
+		provided, err := relationsOf(control, "Provides")
 		if err != nil {
 			continue
 		}

@@ -136,12 +136,12 @@ func TestRefusedPublish(t *testing.T) {
 		options aptrepo.PublishOptions
 		want    error
 	}{
-		{"distribution", build("a", "1", "amd64"), aptrepo.PublishOptions{Distribution: "nowhere"}, aptrepo.ErrUnknownDistribution},
-		{"component", build("a", "1", "amd64"), aptrepo.PublishOptions{Distribution: "jammy", Component: "contrib"}, aptrepo.ErrUnknownComponent},
-		{"architecture", build("a", "1", "riscv64"), aptrepo.PublishOptions{Distribution: "jammy"}, aptrepo.ErrUnsupportedArch},
+		{"distribution", build("aa", "1", "amd64"), aptrepo.PublishOptions{Distribution: "nowhere"}, aptrepo.ErrUnknownDistribution},
+		{"component", build("aa", "1", "amd64"), aptrepo.PublishOptions{Distribution: "jammy", Component: "contrib"}, aptrepo.ErrUnknownComponent},
+		{"architecture", build("aa", "1", "riscv64"), aptrepo.PublishOptions{Distribution: "jammy"}, aptrepo.ErrUnsupportedArch},
 		{"not a package", []byte("hello"), aptrepo.PublishOptions{Distribution: "jammy"}, aptrepo.ErrInvalidPackage},
 		{"empty", nil, aptrepo.PublishOptions{Distribution: "jammy"}, aptrepo.ErrInvalidPackage},
-		{"cut", build("a", "1", "amd64")[:300], aptrepo.PublishOptions{Distribution: "jammy"}, aptrepo.ErrInvalidPackage},
+		{"cut", build("aa", "1", "amd64")[:300], aptrepo.PublishOptions{Distribution: "jammy"}, aptrepo.ErrInvalidPackage},
 	} {
 		_, err := f.Publish(f.ctx, bytes.NewReader(tt.data), tt.options)
 		if !errors.Is(err, tt.want) {
@@ -258,10 +258,10 @@ func TestMigrate(t *testing.T) {
 	if _, err := f.Init(f.ctx, aptrepo.Distribution{Codename: "small", Architectures: []string{"amd64"}}); err != nil {
 		t.Fatal(err)
 	}
-	for _, p := range [][]byte{build("a", "1", "amd64"), build("a", "2", "amd64"), build("a", "1", "arm64"), build("b", "1", "all")} {
+	for _, p := range [][]byte{build("aa", "1", "amd64"), build("aa", "2", "amd64"), build("aa", "1", "arm64"), build("bb", "1", "all")} {
 		f.publish(t, p, "jammy")
 	}
-	m, err := f.Migrate(f.ctx, aptrepo.MigrateOptions{From: "jammy", To: "small", Names: []string{"a", "none"}, RemoveSource: true})
+	m, err := f.Migrate(f.ctx, aptrepo.MigrateOptions{From: "jammy", To: "small", Names: []string{"aa", "none"}, RemoveSource: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -275,10 +275,10 @@ func TestMigrate(t *testing.T) {
 	if got := packages(t, f.Repo, "small", "amd64"); len(got) != 2 {
 		t.Errorf("small = %q", got)
 	}
-	if got := packages(t, f.Repo, "jammy", "amd64"); !slices.Equal(got, []string{"b 1 all"}) {
+	if got := packages(t, f.Repo, "jammy", "amd64"); !slices.Equal(got, []string{"bb 1 all"}) {
 		t.Errorf("jammy amd64 = %q", got)
 	}
-	if got := packages(t, f.Repo, "jammy", "arm64"); !slices.Equal(got, []string{"a 1 arm64", "b 1 all"}) {
+	if got := packages(t, f.Repo, "jammy", "arm64"); !slices.Equal(got, []string{"aa 1 arm64", "bb 1 all"}) {
 		t.Errorf("jammy arm64 = %q, what could not be taken must stay", got)
 	}
 	if _, err := f.Migrate(f.ctx, aptrepo.MigrateOptions{From: "jammy", To: "small", Names: []string{"none"}}); !errors.Is(err, aptrepo.ErrPackageNotFound) {
@@ -376,7 +376,7 @@ func TestDateNeverGoesBack(t *testing.T) {
 	last := release(t, f.Repo, "jammy").Date
 	for i, step := range []time.Duration{time.Hour, -48 * time.Hour, 0, time.Minute, 72 * time.Hour} {
 		f.clock.move(step)
-		f.publish(t, build("p", fmt.Sprint(i), "amd64"), "jammy")
+		f.publish(t, build("pp", fmt.Sprint(i), "amd64"), "jammy")
 		date := release(t, f.Repo, "jammy").Date
 		if date.Before(last) {
 			t.Errorf("step %d: Date went from %v to %v", i, last, date)
@@ -397,16 +397,16 @@ func TestExactOnlyForTheFirstOfASecond(t *testing.T) {
 		return file.Exact
 	}
 	f.clock.move(time.Second)
-	f.publish(t, build("a", "1", "amd64"), "jammy")
+	f.publish(t, build("aa", "1", "amd64"), "jammy")
 	if !exact() {
 		t.Error("the only generation of its second is not exact")
 	}
-	f.publish(t, build("a", "2", "amd64"), "jammy")
+	f.publish(t, build("aa", "2", "amd64"), "jammy")
 	if exact() {
 		t.Error("the second generation of a second is exact")
 	}
 	f.clock.move(time.Second)
-	f.publish(t, build("a", "3", "amd64"), "jammy")
+	f.publish(t, build("aa", "3", "amd64"), "jammy")
 	if !exact() {
 		t.Error("the first generation of the next second is not exact")
 	}

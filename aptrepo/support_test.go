@@ -88,9 +88,9 @@ func newFixture(t testing.TB) *fixture {
 
 // build makes a package; extra are fields that differ from the ordinary.
 func build(name, version, arch string, extra ...string) []byte {
-	p := debtest.Package{Name: name, Version: version, Architecture: arch}
+	p := debtest.Package{Name: name, Version: version, Arch: arch}
 	for i := 0; i+1 < len(extra); i += 2 {
-		p.Fields = append(p.Fields, [2]string{extra[i], extra[i+1]})
+		p.Fields = append(p.Fields, extra[i]+": "+extra[i+1])
 	}
 	return p.Build()
 }
@@ -133,7 +133,9 @@ func release(t testing.TB, r *aptrepo.Repo, codename string) index.Release {
 	if err != nil {
 		t.Fatal(err)
 	}
-	text, _, err := index.Verify(read(t, r, "dists/"+codename+"/InRelease"), keys, r.Now())
+	// Some tests move the clock back behind the signature.
+	now := r.Now().AddDate(1, 0, 0)
+	text, _, err := index.Verify(read(t, r, "dists/"+codename+"/InRelease"), keys, now)
 	if err != nil {
 		t.Fatal(err)
 	}
