@@ -118,6 +118,9 @@ func TestCreateTokenScope(t *testing.T) {
 	w := newWorld(t)
 	secret, _ := w.newToken(t, auth.TokenSpec{Name: "narrow", Roles: []auth.Role{auth.Admin}, Distributions: []string{"jammy", "noble"}})
 	by := w.who(t, secret)
+	if (auth.Principal{Kind: auth.KindToken}).MayWrite("jammy") || (auth.Principal{}).MayWrite("jammy") {
+		t.Error("who is nobody may write")
+	}
 	for i, tt := range []struct {
 		distributions []string
 		want          error
@@ -286,8 +289,11 @@ func TestClose(t *testing.T) {
 		secret, _ := w.newToken(t, auth.TokenSpec{Name: "ci", Roles: []auth.Role{auth.Viewer}})
 		w.store.hold = make(chan struct{})
 		ctx, cancel := context.WithCancel(t.Context())
-		if _, err := w.Authenticate(ctx, secret); err != nil {
-			t.Fatal(err)
+		second, _ := w.newToken(t, auth.TokenSpec{Name: "other", Roles: []auth.Role{auth.Viewer}})
+		for _, secret := range []string{secret, second} {
+			if _, err := w.Authenticate(ctx, secret); err != nil {
+				t.Fatal(err)
+			}
 		}
 		cancel() // the end of the request is not the end of the write
 

@@ -70,25 +70,8 @@ func (a Argon2id) Hash(rand io.Reader, password string) (Secret, error) {
 
 // blank returns a hash that no password has, and that costs as much to check
 // as another.
-func (a Argon2id) blank() Secret {
-	return phc{a.orDefault(), make([]byte, 16), make([]byte, 32)}.encode()
-}
-
-// outdated reports whether a hash was made at another cost than a.
-func (a Argon2id) outdated(hash Secret) bool {
-	h, err := parsePHC(hash)
-	return err == nil && h.Argon2id != a.orDefault()
-}
-
-// verifyPassword reports whether hash is that of password. It fails when hash
-// is none.
-func verifyPassword(hash Secret, password string) (bool, error) {
-	h, err := parsePHC(hash)
-	if err != nil {
-		return false, err
-	}
-	digest := h.derive(password, len(h.digest))
-	return subtle.ConstantTimeCompare(digest, h.digest) == 1, nil
+func (a Argon2id) blank() phc {
+	return phc{a.orDefault(), make([]byte, 16), make([]byte, 32)}
 }
 
 // phc is a parsed PHC string.
@@ -99,6 +82,11 @@ type phc struct {
 
 func (h phc) derive(password string, size int) []byte {
 	return argon2.IDKey([]byte(password), h.salt, h.Time, h.Memory, h.Threads, uint32(size))
+}
+
+// matches reports whether h is the hash of password.
+func (h phc) matches(password string) bool {
+	return subtle.ConstantTimeCompare(h.derive(password, len(h.digest)), h.digest) == 1
 }
 
 func (h phc) encode() Secret {

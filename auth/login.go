@@ -98,7 +98,11 @@ func (s *Service) verify(ctx context.Context, username, password string) (u User
 	case len(password) > maxPasswordBytes:
 		reason, password = "wrong password", ""
 	}
-	hash := u.PasswordHash
+	hash, err := parsePHC(u.PasswordHash)
+	if reason == "" && err != nil {
+		s.log().ErrorContext(ctx, "unusable password hash", "user", u.Username)
+		reason = "unusable password hash"
+	}
 	if reason != "" {
 		hash = s.Argon2id.blank()
 	}
@@ -106,15 +110,11 @@ func (s *Service) verify(ctx context.Context, username, password string) (u User
 		return User{}, "", err
 	}
 	defer func() { <-s.hashing }()
-	same, err := verifyPassword(hash, password)
+	same := hash.matches(password)
 	switch {
-	case err != nil: // as if it were a hash that nothing has
-		s.log().ErrorContext(ctx, "unusable password hash", "user", u.Username)
-		_, _ = verifyPassword(s.Argon2id.blank(), password)
-		return User{}, "unusable password hash", nil
 	case reason == "" && !same:
 		reason = "wrong password"
-	case reason == "" && s.Argon2id.outdated(hash):
+	case reason == "" && hash.Argon2id != s.Argon2id.orDefault():
 		s.rehash(ctx, u, password)
 	}
 	return u, reason, nil

@@ -33,12 +33,12 @@ func newLoginKey(username string, ip netip.Addr) loginKey {
 	if len(name) > 64 {
 		name = strings.Clone(name[:64]) // no user has it, and memory is bounded
 	}
-	ip = ip.Unmap().WithZone("")
+	ip = ip.Unmap()
 	bits := 64
 	if ip.Is4() {
 		bits = 32
 	}
-	prefix, _ := ip.Prefix(bits)
+	prefix, _ := ip.Prefix(bits) // without zone; none for no address
 	return loginKey{name, prefix}
 }
 
