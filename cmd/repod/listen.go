@@ -13,14 +13,21 @@ import (
 	"time"
 )
 
+// checkListen refuses an address of --listen that cannot be one.
+func checkListen(address string) error {
+	path, unix := strings.CutPrefix(address, "unix:")
+	_, _, err := net.SplitHostPort(address)
+	if unix && path == "" || !unix && err != nil {
+		return usagef("--listen %s: want host:port or unix:/path", address)
+	}
+	return nil
+}
+
 // listen opens the address of --listen and returns what to tell users.
 func listen(ctx context.Context, address string, secure bool) (l net.Listener, shown string, err error) {
 	if path, ok := strings.CutPrefix(address, "unix:"); ok {
 		l, err := listenUnix(ctx, path)
 		return l, address, err
-	}
-	if _, _, err := net.SplitHostPort(address); err != nil {
-		return nil, "", usagef("--listen %s: want host:port or unix:/path", address)
 	}
 	l, err = new(net.ListenConfig).Listen(ctx, "tcp", address)
 	if err != nil {
@@ -49,9 +56,6 @@ func reachable(address string) string {
 // listenUnix listens on a socket that the owner and the group may use. It
 // replaces one that a dead server left.
 func listenUnix(ctx context.Context, path string) (net.Listener, error) {
-	if path == "" {
-		return nil, usagef("--listen unix: needs a path")
-	}
 	if info, err := os.Lstat(path); err == nil && info.Mode()&fs.ModeSocket != 0 {
 		if c, err := net.DialTimeout("unix", path, time.Second); err == nil {
 			c.Close()

@@ -32,9 +32,17 @@ func TestListen(t *testing.T) {
 			t.Errorf("a taken address: %v", err)
 		}
 	}
+}
+
+func TestCheckListen(t *testing.T) {
+	for _, good := range []string{":0", "127.0.0.1:80", "[::1]:80", "unix:/run/repod.sock", "unix:relative"} {
+		if err := checkListen(good); err != nil {
+			t.Error(err)
+		}
+	}
 	var usage *usageError
 	for _, bad := range []string{"8000", "unix:", "[::1"} {
-		if _, _, err := listen(t.Context(), bad, false); !errors.As(err, &usage) {
+		if err := checkListen(bad); !errors.As(err, &usage) {
 			t.Errorf("%s: %v", bad, err)
 		}
 	}

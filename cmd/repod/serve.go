@@ -81,6 +81,9 @@ func (s *settings) serveConfig(stderr io.Writer) (c serveConfig, err error) {
 		return c, err
 	}
 	c.listen = s.get("listen")
+	if err := checkListen(c.listen); err != nil {
+		return c, err
+	}
 	c.admin = s.get("admin-username")
 	c.distributions = list(s.get("distributions"))
 	if c.publicURL, err = parsePublicURL(s.get("public-url")); err != nil {

@@ -1,0 +1,289 @@
+package e2e
+
+import (
+	"context"
+	"encoding/base64"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+)
+
+// TestPostgresLost takes the database away in three ways. Changes are then
+// refused with 503 in short time, published files go on being served, and
+// when the database is back nobody has to do anything.
+func TestPostgresLost(t *testing.T) {
+	slow(t)
+	db := startPostgres(t)
+	relay := newRelay(t, db.address)
+	dir := t.TempDir()
+	keyFile := filepath.Join(t.TempDir(), "key")
+	key := base64.StdEncoding.EncodeToString([]byte("0123456789abcdef0123456789abcdef"))
+	if err := os.WriteFile(keyFile, []byte(key), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	store := []string{"--secret-key-file", keyFile,
+		"--database-url", "postgres://postgres@" + relay.address + "/postgres?sslmode=disable"}
+	s := serve(t, dir, append(store, "--distributions", both)...)
+	c := newAPI(s.URL, newToken(t, s))
+	check := newChecker(t, s)
+	must(t, http.StatusCreated)(c.upload(t.Context(), "bookworm", newPkg("first", "1.0", 1000).Deb))
+
+	faults := []struct {
+		name        string
+		begin, heal func()
+	}{
+		{"connections are refused", relay.refuse, relay.mend},
+		{"packets vanish", relay.hang, relay.mend},
+		{"the server stops", func() { db.stop(t) }, func() { db.start(t) }},
+	}
+	for i, f := range faults {
+		t.Run(f.name, func(t *testing.T) {
+			p := newPkg(fmt.Sprintf("package-%d", i), "1.0", 1000)
+			f.begin()
+			for range 2 {
+				unavailable(t, c, p)
+			}
+			still(t, check)
+			f.heal()
+			eventually(t, startLimit, func() error { return uploaded(t.Context(), c, p) })
+			eventually(t, startLimit, func() error { return ready(t.Context(), c, http.StatusOK) })
+			st, err := check.verify(t.Context(), "bookworm", true)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, ok := st.Packages[p.ID()]; !ok {
+				t.Errorf("%s was acknowledged and is not listed", p.ID())
+			}
+		})
+	}
+	if left := leftovers(t, dir); len(left) > 0 {
+		t.Errorf("left behind: %v", left)
+	}
+	s.stop(t)
+	fsck(t, dir, store...)
+}
+
+// unavailable sends an upload and a promotion that must be refused with 503
+// and a time to come back. The promise is 5 seconds; the test bears with a
+// loaded machine and says how long it took.
+func unavailable(t *testing.T, c *api, p pkg) {
+	t.Helper()
+	requests := map[string]func(ctx context.Context) (*answer, error){
+		"upload":  func(ctx context.Context) (*answer, error) { return c.upload(ctx, "bookworm", p.Deb) },
+		"promote": func(ctx context.Context) (*answer, error) { return c.promote(ctx, p, "bookworm", "trixie") },
+	}
+	for name, send := range requests {
+		began := time.Now()
+		a, err := send(t.Context())
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		t.Logf("%s: %d after %v", name, a.Status, time.Since(began).Round(time.Millisecond))
+		refusal, err := a.refusal()
+		if err != nil || refusal.Status != http.StatusServiceUnavailable || a.Header.Get("Retry-After") == "" {
+			t.Errorf("%s: status %d, Retry-After %q (%v), want 503: %s", name, a.Status, a.Header.Get("Retry-After"), err, a.Body)
+		}
+	}
+	eventually(t, startLimit, func() error { return ready(t.Context(), c, http.StatusServiceUnavailable) })
+}
+
+// ready reports whether /health/ready answers with a status.
+func ready(ctx context.Context, c *api, want int) error {
+	a, err := c.do(ctx, http.MethodGet, "/health/ready", "", nil)
+	if err == nil && a.Status != want {
+		err = fmt.Errorf("/health/ready answers %d: %s", a.Status, a.Body)
+	}
+	return err
+}
+
+// A postgres is a private cluster.
+type postgres struct {
+	address string // host:port
+	dir     string
+	bin     string
+}
+
+// startPostgres starts a cluster that forgets everything with the test.
+func startPostgres(t *testing.T) *postgres {
+	t.Helper()
+	needRoot(t) // it runs as the user postgres
+	found, _ := filepath.Glob("/usr/lib/postgresql/*/bin/initdb")
+	if len(found) == 0 {
+		lacking(t, "PostgreSQL is not installed")
+	}
+	slices.Sort(found)
+	p := &postgres{bin: filepath.Dir(found[len(found)-1]), address: freeAddress(t)}
+	var err error
+	if p.dir, err = os.MkdirTemp("", "repod-postgres-"); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(p.dir) })
+	output(t, exec.Command("chown", "postgres", p.dir))
+	output(t, p.command("initdb", "-D", filepath.Join(p.dir, "data"), "-A", "trust", "-U", "postgres",
+		"-E", "UTF8", "--locale=C.UTF-8", "--no-sync"))
+	p.start(t)
+	t.Cleanup(func() { p.command("pg_ctl", "-D", filepath.Join(p.dir, "data"), "-m", "immediate", "stop").Run() })
+	return p
+}
+
+// command returns a program of PostgreSQL's, run as its own user.
+func (p *postgres) command(name string, args ...string) *exec.Cmd {
+	as := []string{"--reuid=postgres", "--regid=postgres", "--init-groups", filepath.Join(p.bin, name)}
+	cmd := exec.Command("setpriv", append(as, args...)...)
+	cmd.Dir, cmd.Env = p.dir, []string{"PATH=" + os.Getenv("PATH"), "HOME=" + p.dir, "LC_ALL=C.UTF-8"}
+	return cmd
+}
+
+func (p *postgres) start(t *testing.T) {
+	t.Helper()
+	_, port, _ := net.SplitHostPort(p.address)
+	options := fmt.Sprintf("-p %s -c listen_addresses=127.0.0.1 -c unix_socket_directories=%s -c fsync=off", port, p.dir)
+	cmd := p.command("pg_ctl", "-w", "-D", filepath.Join(p.dir, "data"), "-l", filepath.Join(p.dir, "log"), "-o", options, "start")
+	// The server would keep a pipe open.
+	if err := cmd.Run(); err != nil {
+		text, _ := os.ReadFile(filepath.Join(p.dir, "log"))
+		t.Fatalf("starting PostgreSQL: %v\n%s", err, text)
+	}
+}
+
+func (p *postgres) stop(t *testing.T) {
+	t.Helper()
+	output(t, p.command("pg_ctl", "-w", "-D", filepath.Join(p.dir, "data"), "-m", "immediate", "stop"))
+}
+
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+// A relay passes connections on to another address until it is told to break.
+type relay struct {
+	address string
+	target  string
+
+	mu      sync.Mutex
+	fault   string // "", "refuse" or "hang"
+	resume  chan struct{}
+	current map[net.Conn]bool
+}
+
+func newRelay(t *testing.T, target string) *relay {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &relay{address: l.Addr().String(), target: target, current: make(map[net.Conn]bool)}
+	t.Cleanup(func() {
+		l.Close()
+		r.refuse()
+	})
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go r.pass(c)
+		}
+	}()
+	return r
+}
+
+// refuse cuts all connections and takes no new ones.
+func (r *relay) refuse() { r.set("refuse") }
+
+// hang lets no byte through any more and cuts nothing.
+func (r *relay) hang() { r.set("hang") }
+
+// mend makes all well; connections that hung are cut.
+func (r *relay) mend() { r.set("") }
+
+func (r *relay) set(fault string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	was := r.fault
+	r.fault = fault
+	switch {
+	case fault == "hang":
+		r.resume = make(chan struct{})
+		return
+	case was == "hang":
+		close(r.resume)
+	}
+	for c := range r.current {
+		c.Close()
+	}
+}
+
+// state returns the fault and, while connections hang, what ends that.
+func (r *relay) state() (string, chan struct{}) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.fault, r.resume
+}
+
+func (r *relay) pass(c net.Conn) {
+	defer c.Close()
+	fault, resume := r.state()
+	switch fault {
+	case "refuse":
+		return
+	case "hang":
+		<-resume
+		return
+	}
+	to, err := net.Dial("tcp", r.target)
+	if err != nil {
+		return
+	}
+	defer to.Close()
+	for _, c := range []net.Conn{c, to} {
+		r.mu.Lock()
+		r.current[c] = true
+		r.mu.Unlock()
+		defer func() {
+			r.mu.Lock()
+			delete(r.current, c)
+			r.mu.Unlock()
+		}()
+	}
+	var copies sync.WaitGroup
+	copies.Go(func() { r.copy(to, c) })
+	copies.Go(func() { r.copy(c, to) })
+	copies.Wait()
+}
+
+func (r *relay) copy(to io.WriteCloser, from net.Conn) {
+	defer to.Close()
+	buf := make([]byte, 32<<10)
+	for {
+		n, err := from.Read(buf)
+		if fault, resume := r.state(); fault == "hang" {
+			<-resume
+			return
+		}
+		if n > 0 {
+			if _, err := to.Write(buf[:n]); err != nil {
+				return
+			}
+		}
+		if err != nil {
+			return
+		}
+	}
+}

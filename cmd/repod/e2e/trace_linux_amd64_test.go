@@ -1,0 +1,216 @@
+package e2e
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"os"
+	"runtime"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// steps are the system calls that make a change durable or visible: a crash
+// matters just before and just after one of them.
+var steps = map[uint64]string{
+	unix.SYS_FSYNC: "fsync", unix.SYS_FDATASYNC: "fdatasync",
+	unix.SYS_RENAME: "rename", unix.SYS_RENAMEAT: "renameat", unix.SYS_RENAMEAT2: "renameat2",
+	unix.SYS_LINK: "link", unix.SYS_LINKAT: "linkat",
+	unix.SYS_UNLINK: "unlink", unix.SYS_UNLINKAT: "unlinkat",
+	unix.SYS_MKDIRAT: "mkdirat", unix.SYS_FTRUNCATE: "ftruncate",
+}
+
+// A crash is the moment at which a traced server is killed.
+type crash struct {
+	Step  int  // counted over all threads, from 1; 0: never
+	After bool // when the call has returned, instead of before it begins
+}
+
+func (c crash) String() string {
+	if c.After {
+		return fmt.Sprintf("after step %d", c.Step)
+	}
+	return fmt.Sprintf("before step %d", c.Step)
+}
+
+// A tracedServer is a repod serve that ptrace(2) kills at a given step.
+// strace can inject a signal, too, but counts calls per thread, and which
+// thread of a Go program makes a call is chance.
+type tracedServer struct {
+	URL string
+	Log *journal
+
+	crash  crash
+	armed  atomic.Bool    // steps count
+	count  int            // of steps so far
+	inStep map[int]string // by thread, the call to be killed after
+	Killed string         // the call at which it was killed
+	Steps  int            // counted when it ended
+
+	pid   int
+	ready chan string
+	done  chan struct{}
+}
+
+// serveTraced starts a server and kills it at the given moment. Steps are
+// counted from the start, or, unless fromStart, once arm has been called.
+func serveTraced(t *testing.T, dir string, at crash, fromStart bool, args ...string) *tracedServer {
+	t.Helper()
+	s := &tracedServer{Log: new(journal), crash: at, inStep: make(map[int]string),
+		ready: make(chan string, 1), done: make(chan struct{})}
+	s.armed.Store(fromStart)
+	program, started := binary(t), make(chan error, 1)
+	go s.trace(program, append([]string{program}, serveArgs(dir, args)...), started)
+	if err := <-started; err != nil {
+		t.Fatalf("tracing: %v", err)
+	}
+	t.Cleanup(func() {
+		syscall.Kill(s.pid, syscall.SIGKILL)
+		<-s.done
+	})
+	select {
+	case s.URL = <-s.ready:
+	case <-s.done:
+		if !fromStart {
+			t.Fatalf("repod serve ended: %s", s.Log)
+		}
+	case <-time.After(startLimit):
+		t.Fatalf("repod serve does not get ready: %s", s.Log)
+	}
+	return s
+}
+
+// arm starts to count.
+func (s *tracedServer) arm() { s.armed.Store(true) }
+
+// end stops a server that has not been killed, and waits.
+func (s *tracedServer) end() {
+	syscall.Kill(s.pid, syscall.SIGTERM)
+	<-s.done
+}
+
+// trace runs the server to its end, on one thread as ptrace demands.
+func (s *tracedServer) trace(program string, argv []string, started chan<- error) {
+	defer close(s.done)
+	runtime.LockOSThread() // and never unlocked: the thread ends with the tracee
+	r, w, err := os.Pipe()
+	if err != nil {
+		started <- err
+		return
+	}
+	s.pid, err = syscall.ForkExec(program, argv, &syscall.ProcAttr{
+		Env:   serverEnv(),
+		Files: []uintptr{w.Fd(), w.Fd(), w.Fd()},
+		Sys:   &syscall.SysProcAttr{Ptrace: true, Setpgid: true},
+	})
+	w.Close()
+	if err == nil {
+		err = s.attach()
+	}
+	started <- err
+	if err != nil {
+		return
+	}
+	go s.follow(r)
+	s.loop()
+	s.Steps = s.count
+}
+
+func (s *tracedServer) follow(r io.ReadCloser) {
+	defer r.Close()
+	lines := bufio.NewScanner(r)
+	for lines.Scan() {
+		io.WriteString(s.Log, lines.Text()+"\n")
+		if url, ok := strings.CutPrefix(lines.Text(), "listening on "); ok {
+			s.ready <- url
+		}
+	}
+}
+
+// attach waits for the stop at exec and asks for the later ones.
+func (s *tracedServer) attach() error {
+	var ws syscall.WaitStatus
+	if _, err := syscall.Wait4(s.pid, &ws, 0, nil); err != nil {
+		return err
+	}
+	options := syscall.PTRACE_O_TRACESYSGOOD | syscall.PTRACE_O_TRACECLONE | unix.PTRACE_O_EXITKILL
+	if err := syscall.PtraceSetOptions(s.pid, options); err != nil {
+		return err
+	}
+	return syscall.PtraceSyscall(s.pid, 0)
+}
+
+// loop lets the threads run from stop to stop until the process has ended.
+func (s *tracedServer) loop() {
+	for {
+		var ws syscall.WaitStatus
+		tid, err := syscall.Wait4(-s.pid, &ws, syscall.WALL, nil)
+		if err == syscall.EINTR {
+			continue
+		}
+		if err != nil || tid == s.pid && (ws.Exited() || ws.Signaled()) {
+			return
+		}
+		if !ws.Stopped() {
+			continue // a thread ended
+		}
+		pass := 0
+		switch sig := ws.StopSignal(); sig {
+		case syscall.SIGTRAP | 0x80:
+			s.systemCall(tid)
+		case syscall.SIGTRAP, syscall.SIGSTOP: // a thread began
+		default:
+			pass = int(sig)
+		}
+		syscall.PtraceSyscall(tid, pass) // fails only when the thread has gone
+	}
+}
+
+// systemCall looks at a thread that enters or leaves a system call.
+func (s *tracedServer) systemCall(tid int) {
+	// struct ptrace_syscall_info
+	var info struct {
+		op   uint8
+		_    [3]uint8
+		arch uint32
+		ip   uint64
+		sp   uint64
+		nr   uint64
+		args [6]uint64
+	}
+	const getSyscallInfo, entry = 0x420e, 1
+	_, _, errno := syscall.Syscall6(syscall.SYS_PTRACE, getSyscallInfo, uintptr(tid),
+		unsafe.Sizeof(info), uintptr(unsafe.Pointer(&info)), 0, 0)
+	if errno != 0 || !s.armed.Load() || s.Killed != "" {
+		return
+	}
+	if info.op != entry {
+		if name := s.inStep[tid]; name != "" {
+			s.kill(name)
+		}
+		return
+	}
+	name, ok := steps[info.nr]
+	if !ok {
+		return
+	}
+	s.count++
+	if s.count == s.crash.Step {
+		if s.crash.After {
+			s.inStep[tid] = name
+			return
+		}
+		s.kill(name)
+	}
+}
+
+func (s *tracedServer) kill(name string) {
+	s.Killed = name
+	syscall.Kill(s.pid, syscall.SIGKILL)
+}
