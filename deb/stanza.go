@@ -175,8 +175,8 @@ func (s *Stanza) Set(name, value string) error {
 	if err != nil {
 		return err
 	}
-	if one.Len() != 1 || one.fields[0].Name != name {
-		return malformed("stanza-field-value", "the value of %s would read as several fields", quote(name))
+	if one.Len() != 1 || one.fields[0].Name != name || strings.HasSuffix(value, "\n") {
+		return malformed("stanza-field-value", "the value of %s would be read otherwise", quote(name))
 	}
 	if i := s.index(name); i >= 0 {
 		s.fields[i].Value = one.fields[0].Value

@@ -86,16 +86,13 @@ func (sr *StanzaReader) Next() (RawStanza, error) {
 	if err := sr.skipEmptyLines(); err != nil {
 		return RawStanza{}, err
 	}
-	n, err := sr.stanzaLength()
+	n, err := sr.scan()
 	if err != nil {
-		return RawStanza{}, err
-	}
-	text := sr.buf[sr.start : sr.start+n]
-	if err := sr.split(text); err != nil {
 		sr.err = err
 		sr.start = sr.end
 		return RawStanza{}, err
 	}
+	text := sr.buf[sr.start : sr.start+n]
 	sr.start += n
 	return RawStanza{Text: text, Fields: sr.fields}, nil
 }
@@ -114,39 +111,28 @@ func (sr *StanzaReader) skipEmptyLines() error {
 	}
 }
 
-var stanzaEnd = []byte("\n\n")
-
-// stanzaLength makes the whole stanza at start lie in buf and returns its
-// length.
-func (sr *StanzaReader) stanzaLength() (int, error) {
-	searched := 0
+// scan makes the whole stanza at start lie in buf, splits it into fields and
+// returns its length.
+func (sr *StanzaReader) scan() (int, error) {
 	for {
 		unread := sr.buf[sr.start:sr.end]
-		if i := bytes.Index(unread[searched:], stanzaEnd); i >= 0 {
-			n := searched + i + 1
-			if n > sr.max {
-				return 0, sr.tooLong()
+		n, whole, err := sr.split(unread)
+		switch {
+		case n > sr.max, !whole && len(unread) > sr.max:
+			return 0, tooLarge("stanza-too-large", "stanza at byte %d: it has more than %d bytes",
+				sr.offset+int64(sr.start), sr.max)
+		case err != nil, whole:
+			return n, err
+		case sr.err != nil:
+			return 0, sr.err
+		}
+		// Twice as much as last time keeps starting over affordable.
+		for want := min(2*len(unread), sr.max+1); sr.end-sr.start < want && sr.err == nil; {
+			if err := sr.fill(); err != nil && !errors.Is(err, io.EOF) {
+				return 0, err
 			}
-			return n, nil
-		}
-		if len(unread) > sr.max {
-			return 0, sr.tooLong()
-		}
-		searched = max(0, len(unread)-1)
-		switch err := sr.fill(); {
-		case err == nil:
-		case !errors.Is(err, io.EOF):
-			return 0, err
-		default:
-			return len(unread), nil
 		}
 	}
-}
-
-func (sr *StanzaReader) tooLong() error {
-	sr.err = tooLarge("stanza-too-large", "stanza at byte %d: it has more than %d bytes", sr.offset+int64(sr.start), sr.max)
-	sr.start = sr.end
-	return sr.err
 }
 
 // fill reads more input behind the unread part of buf, and makes room first.
@@ -180,36 +166,46 @@ func (sr *StanzaReader) fill() error {
 	return sr.err
 }
 
-// split sets fields to the fields of a stanza.
-func (sr *StanzaReader) split(text []byte) error {
+// split sets fields to those of the stanza that text starts with, and returns
+// its length. The stanza is whole when the empty line after it, or the end of
+// the input, is in sight.
+func (sr *StanzaReader) split(text []byte) (n int, whole bool, err error) {
 	sr.fields = sr.fields[:0]
-	for rest := text; len(rest) > 0; {
-		end := fieldEnd(rest)
-		field := rest[:end]
+	atEnd := errors.Is(sr.err, io.EOF)
+	for n < len(text) {
+		end, more := fieldEnd(text[n:])
+		if !more && !atEnd {
+			return n, false, nil
+		}
+		field := text[n : n+end]
 		colon := bytes.IndexByte(field, ':')
 		if colon <= 0 || field[0] == ' ' || field[0] == '\t' || bytes.IndexByte(field[:colon], '\n') >= 0 {
-			at := sr.offset + int64(sr.start+len(text)-len(rest))
-			return malformed("stanza-field-name", "stanza field at byte %d: %s does not start with a field name and a colon",
-				at, quote(firstLine(field)))
+			return 0, false, malformed("stanza-field-name", "stanza field at byte %d: %s does not start with a field name and a colon",
+				sr.offset+int64(sr.start+n), quote(firstLine(field)))
 		}
 		sr.fields = append(sr.fields, RawField{Name: field[:colon], Value: trimBlanks(field[colon+1:])})
-		rest = rest[end:]
+		n += end
+		if n < len(text) && text[n] == '\n' {
+			return n, true, nil
+		}
 	}
-	return nil
+	return n, atEnd, nil
 }
 
-// fieldEnd returns the length of the field that text starts with: all lines
-// up to one that does not start with a blank.
-func fieldEnd(text []byte) int {
-	end := 0
+// fieldEnd returns the length of the field that text starts with: all lines up
+// to one that does not start with a blank. more says whether that is in sight.
+func fieldEnd(text []byte) (end int, more bool) {
 	for {
 		i := bytes.IndexByte(text[end:], '\n')
 		if i < 0 {
-			return len(text)
+			return len(text), false
 		}
 		end += i + 1
-		if end == len(text) || text[end] != ' ' && text[end] != '\t' {
-			return end
+		if end == len(text) {
+			return end, false
+		}
+		if text[end] != ' ' && text[end] != '\t' {
+			return end, true
 		}
 	}
 }
