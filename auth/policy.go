@@ -23,8 +23,8 @@ type PolicyError struct {
 
 // A Violation is one broken rule of the password policy.
 type Violation struct {
-	// Rule is length, encoding, upper_case, digit_or_symbol, user_name,
-	// common or unchanged.
+	// Rule is length, encoding, upper_case, digit_or_symbol, user_name or
+	// common.
 	Rule    string
 	Message string // "must ...": reads on from "the password"
 }
