@@ -10,7 +10,7 @@ BENCH    ?= .
 .NOTPARALLEL:
 
 build:
-	CGO_ENABLED=0 $(GO) build -trimpath -o bin/repod ./cmd/repod
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags='-s -w' -o bin/repod ./cmd/repod
 
 # The race tests come last: what make test prints last is their verdict.
 test: deps lint fuzz race

@@ -27,8 +27,8 @@ type setting struct {
 // it have them.
 var storeSettings = []setting{
 	{"data-dir", "repod-data", "`directory` of the embedded database, files, keys and spool; created with mode 0700"},
-	{"database-url", "", "sqlite:PATH or postgres://... (default sqlite:DATA-DIR/repod.db)"},
-	{"storage-url", "", "file:PATH, where packages and indices are kept (default file:DATA-DIR/files)"},
+	{"database-url", "", "`url`: sqlite:PATH or postgres://... (default sqlite:DATA-DIR/repod.db)"},
+	{"storage-url", "", "`url`: file:PATH, where packages and indices are kept (default file:DATA-DIR/files)"},
 	{"secret-key-file", "", "`file` with 32 bytes in base64, mode 0600: signs sessions and seals secrets; one for all servers of a database (default: generated in DATA-DIR)"},
 	{"signing-key-file", "", "`file` with an armoured OpenPGP private key, mode 0600 (default: generated, kept in the database)"},
 }
@@ -36,7 +36,7 @@ var storeSettings = []setting{
 // serveSettings are the further ones of the server.
 var serveSettings = []setting{
 	{"listen", ":8000", "`address` to listen on: host:port, :0 for any free port, unix:/path"},
-	{"public-url", "", "what clients call the server, e.g. https://repo.example.com (default: taken from the request)"},
+	{"public-url", "", "`url` that clients call, e.g. https://repo.example.com (default: taken from the request)"},
 	{"admin-username", "admin", "`name` of the first administrator, created when there is no user"},
 	{"distributions", "", "`codenames` to create when they do not exist, e.g. jammy,bookworm"},
 	{"trusted-proxies", "", "`networks` whose X-Forwarded-For and X-Forwarded-Proto count, e.g. 10.0.0.0/8,::1/128"},
@@ -44,8 +44,8 @@ var serveSettings = []setting{
 	{"tls-key-file", "", "`file` with its private key in PEM"},
 	{"rate-limits", "", "`requests` a minute by class, e.g. upload=200, or off"},
 	{"cors-origins", "", "`origins` whose scripts may call the API, e.g. https://console.example.com"},
-	{"log-format", "", "text or json (default: text on a terminal, else json)"},
-	{"log-level", "info", "debug, info, warn or error"},
+	{"log-format", "", "`format`: text or json (default: text on a terminal, else json)"},
+	{"log-level", "info", "`level`: debug, info, warn or error"},
 }
 
 // Secrets have no flag, since other users can read command lines. NAME and
@@ -134,12 +134,6 @@ func (s *settings) get(name string) string {
 		return f.DefValue
 	}
 	return ""
-}
-
-// set reports whether a setting has a value other than its default.
-func (s *settings) set(name string) bool {
-	f := s.flags.Lookup(name)
-	return s.env(variable(name)) != "" || s.file[name] != "" || f != nil && f.Changed
 }
 
 // secret returns a secret given directly or by file, without the line end

@@ -90,7 +90,7 @@ func (s *server) end(t *testing.T) {
 		t.Errorf("the server panicked: %s", text)
 	}
 	if t.Failed() {
-		t.Logf("server log:\n%s", tail(s.Log.String(), 4000))
+		t.Logf("server log:\n%s", tail(s.Log.String(), 1500))
 	}
 }
 
