@@ -10,10 +10,6 @@ import (
 // both are the distributions of the crash drills.
 const both = "bookworm,trixie"
 
-// samples bounds how many crashes an ordinary run makes; REPOD_LONG=1 makes
-// them all.
-const samples = 36
-
 // TestKilledAtEveryStep kills the server at each system call that makes
 // something durable or visible while a script uploads, promotes and deletes,
 // and starts it again: what was acknowledged is there, what was not is there
@@ -25,7 +21,7 @@ func TestKilledAtEveryStep(t *testing.T) {
 	d := newDrill(t)
 	total := d.run(t, crash{})
 	t.Logf("the script makes %d steps", total)
-	for i, at := range crashes(total, samples) {
+	for i, at := range crashes(total) {
 		t.Run(at.String(), func(t *testing.T) {
 			drill := *d
 			drill.apt = i%8 == 0
@@ -42,7 +38,7 @@ func TestKilledAtFirstStart(t *testing.T) {
 	s := serveTraced(t, t.TempDir(), crash{}, true, "--distributions", both)
 	s.end()
 	t.Logf("a first start makes %d steps", s.Steps)
-	for _, at := range crashes(s.Steps, samples/3) {
+	for _, at := range crashes(s.Steps) {
 		t.Run(at.String(), func(t *testing.T) {
 			dir := t.TempDir()
 			killed := serveTraced(t, dir, at, true, "--distributions", both)
@@ -62,21 +58,18 @@ func TestKilledAtFirstStart(t *testing.T) {
 	}
 }
 
-// crashes spreads at most n crashes over a run of that many steps, before and
-// after them by turns. A thorough run has both at every step.
-func crashes(steps, n int) []crash {
+// crashes returns a crash at each of a number of steps, before and after it by
+// turns. A thorough run has both at every step.
+func crashes(steps int) []crash {
 	var all []crash
 	for step := 1; step <= steps; step++ {
-		all = append(all, crash{step, false}, crash{step, true})
+		for _, after := range []bool{false, true} {
+			if thorough() || after == (step%2 == 0) {
+				all = append(all, crash{step, after})
+			}
+		}
 	}
-	if thorough() || len(all) <= n {
-		return all
-	}
-	var some []crash
-	for i := range n {
-		some = append(some, all[i*len(all)/n])
-	}
-	return some
+	return all
 }
 
 // A drill is a script of changes, a repository to start it on, and what is
