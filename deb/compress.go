@@ -138,7 +138,6 @@ func compressionError(c Compression, err error) error {
 	case errors.Is(err, zstd.ErrWindowSizeExceeded), errors.Is(err, zstd.ErrDecoderSizeExceeded):
 		return tooLarge("zstd-window", "the zstd stream asks for too much memory")
 	}
-	e := malformed("bad-compression", "the %s stream is damaged: %v", c, err)
-	e.cause = err
-	return e
+	// Not wrapped: readers above would take io.ErrUnexpectedEOF for their own.
+	return malformed("bad-compression", "the %s stream is damaged: %v", c, err)
 }

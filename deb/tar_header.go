@@ -112,15 +112,14 @@ func tarNumber(field []byte, what string) (int64, error) {
 }
 
 func tarBinary(field []byte, what string) (int64, error) {
-	var n uint64
-	for i, c := range field {
-		if i == 0 {
-			c &^= 0x80
-		}
-		if n>>55 != 0 {
-			return 0, malformed("tar-number", "an entry's %s is negative or too big", what)
-		}
+	n := uint64(field[0] & 0x7f)
+	overflow := n&0x40 != 0 // the sign
+	for _, c := range field[1:] {
+		overflow = overflow || n>>55 != 0
 		n = n<<8 | uint64(c)
+	}
+	if overflow {
+		return 0, malformed("tar-number", "an entry's %s is negative or too big", what)
 	}
 	return int64(n), nil
 }

@@ -77,7 +77,7 @@ func (z *xzReader) checkDictionary(h xzBlockHeader) (int64, error) {
 		dict = min(dict, h.size)
 	}
 	z.dictionaries += dict
-	if z.dictionaries > 4*z.maxDict+64*z.out {
+	if z.dictionaries > 2*z.maxDict+64*z.out {
 		return 0, tooLarge("xz-dictionary", "the xz stream asks for a large dictionary again and again")
 	}
 	return dict, nil
