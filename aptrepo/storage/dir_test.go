@@ -1,6 +1,7 @@
 package storage_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -8,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -302,4 +304,70 @@ func FuzzKeys(f *testing.F) {
 			t.Errorf("Put(%q) left %d entries beside the store, %v", key, len(entries), err)
 		}
 	})
+}
+
+func BenchmarkDirPut(b *testing.B) {
+	for _, size := range []int{10 << 10, 1 << 20} {
+		b.Run(strconv.Itoa(size>>10)+"KiB", func(b *testing.B) {
+			d, err := storage.OpenDir(b.TempDir())
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer d.Close()
+			body := make([]byte, size)
+			b.SetBytes(int64(size))
+			for i := 0; b.Loop(); i++ {
+				if err := d.Put(b.Context(), "pool/main/f"+strconv.Itoa(i), bytes.NewReader(body)); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+func BenchmarkDirList(b *testing.B) {
+	name := b.TempDir()
+	const dirs, files = 100, 100
+	for i := range dirs {
+		dir := filepath.Join(name, "pool", strconv.Itoa(i))
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			b.Fatal(err)
+		}
+		for j := range files {
+			if err := os.WriteFile(filepath.Join(dir, strconv.Itoa(j)), nil, 0o644); err != nil {
+				b.Fatal(err)
+			}
+		}
+	}
+	d, err := storage.OpenDir(name)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer d.Close()
+	for b.Loop() {
+		n := 0
+		for _, err := range d.List(b.Context(), "") {
+			if err != nil {
+				b.Fatal(err)
+			}
+			n++
+		}
+		if n != dirs*files {
+			b.Fatalf("List yielded %d files", n)
+		}
+	}
+	b.ReportMetric(float64(dirs*files), "files/op")
+}
+
+func BenchmarkCheck(b *testing.B) {
+	d, err := storage.OpenDir(b.TempDir())
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer d.Close()
+	for b.Loop() {
+		if err := storage.Check(b.Context(), d); err != nil {
+			b.Fatal(err)
+		}
+	}
 }

@@ -103,7 +103,8 @@ func runChild(t *testing.T, op, dir string, wrapper ...string) string {
 	must(t, err)
 	args := append(wrapper, exe)
 	cmd := exec.Command(args[0], args[1:]...)
-	cmd.Env = append(os.Environ(), childEnv+"="+strings.Join([]string{op, dir, source}, " "))
+	// A program with the race detector waits a second when it ends.
+	cmd.Env = append(os.Environ(), "GORACE=atexit_sleep_ms=0", childEnv+"="+strings.Join([]string{op, dir, source}, " "))
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	if err := cmd.Run(); err != nil && !killed(err) {

@@ -112,12 +112,13 @@ func readDuringReplace(ctx context.Context, b storage.Backend) error {
 
 // concurrentPuts lets readers look at a key that two writers replace.
 func concurrentPuts(ctx context.Context, b storage.Backend) error {
-	bodies := []string{strings.Repeat("a", 1<<16), strings.Repeat("b", 1<<17)}
+	// Both are longer than the buffer of a usual copy loop.
+	bodies := []string{strings.Repeat("a", 40<<10), strings.Repeat("b", 80<<10)}
 	if err := put(ctx, b, "k", bodies[0]); err != nil {
 		return err
 	}
 	return firstError(6, func(i int) error {
-		for range 25 {
+		for range 12 {
 			if i < len(bodies) {
 				if err := put(ctx, b, "k", bodies[i]); err != nil {
 					return err
