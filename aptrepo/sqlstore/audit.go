@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"strings"
 	"time"
 
 	"github.com/repod-io/repod/aptrepo"
@@ -33,6 +32,7 @@ func (h chainHead) save(q querier) error {
 // Audit appends to the chain. The head moves in memory; the batch writes it.
 func (t *tx) Audit(e aptrepo.AuditEntry) error {
 	head := &t.batch.head
+	// What is audited may come from an attacker, but must be recorded.
 	for _, text := range []*string{
 		&e.Action, &e.User, &e.IP, &e.Result, &e.Target, &e.Package, &e.Version, &e.Detail, &e.RequestID,
 	} {
@@ -53,15 +53,6 @@ func (t *tx) Audit(e aptrepo.AuditEntry) error {
 	}
 	*head = chainHead{e.ID, hash}
 	return nil
-}
-
-// keepable makes any text fit for both databases. What is audited may come
-// from an attacker, but must be recorded.
-func keepable(s string) string {
-	if validText(s) {
-		return s
-	}
-	return strings.ReplaceAll(strings.ToValidUTF8(s, "\uFFFD"), "\x00", "\uFFFD")
 }
 
 // AuditEntries implements [aptrepo.Store].

@@ -3,7 +3,6 @@ package sqlstore
 import (
 	"context"
 	"database/sql"
-	"strings"
 	"time"
 
 	"github.com/repod-io/repod/aptrepo"
@@ -52,7 +51,7 @@ func (d *DB) User(ctx context.Context, username string) (u auth.User, err error)
 		var active, created, login int64
 		found, err := get(q, `SELECT username, email, full_name, roles, active, auth_source, password_hash,
 			token_version, created_at, last_login FROM users WHERE folded = ?`,
-			[]any{keepable(auth.FoldUsername(username))}, &u.Username, &u.Email, &u.FullName, &roles, &active,
+			[]any{auth.FoldUsername(username)}, &u.Username, &u.Email, &u.FullName, &roles, &active,
 			&u.AuthSource, &hash, &u.TokenVersion, &created, &login)
 		switch {
 		case err != nil:
@@ -272,7 +271,7 @@ func (d *DB) RevokeSession(ctx context.Context, id string, until time.Time, e au
 func (d *DB) SessionRevoked(ctx context.Context, id string) (revoked bool, err error) {
 	err = d.read(ctx, func(q querier) error {
 		var ends int64
-		revoked, err = get(q, "SELECT ends_at FROM revoked_sessions WHERE id = ?", []any{strings.ToValidUTF8(id, "\uFFFD")}, &ends)
+		revoked, err = get(q, "SELECT ends_at FROM revoked_sessions WHERE id = ?", []any{id}, &ends)
 		return err
 	})
 	return revoked, err

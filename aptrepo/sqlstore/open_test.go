@@ -9,6 +9,7 @@ import (
 
 	"github.com/repod-io/repod/aptrepo"
 	"github.com/repod-io/repod/aptrepo/sqlstore/pgtest"
+	"github.com/repod-io/repod/aptrepo/sqlstore/storetest"
 	"github.com/repod-io/repod/auth"
 	"github.com/repod-io/repod/auth/authtest"
 )
@@ -80,4 +81,12 @@ func TestAuthStoreSQLite(t *testing.T) {
 
 func TestAuthStorePostgres(t *testing.T) {
 	authtest.RunStore(t, func(t *testing.T) authtest.Store { return eventStore{openPostgres(t)} })
+}
+
+func TestStoreSQLite(t *testing.T) {
+	storetest.Run(t, func(t *testing.T) aptrepo.Store { return openSQLite(t) })
+}
+
+func TestStorePostgres(t *testing.T) {
+	storetest.Run(t, func(t *testing.T) aptrepo.Store { return openPostgres(t) })
 }

@@ -5,6 +5,8 @@ import (
 	"database/sql"
 	"encoding/json"
 	"fmt"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 	"unicode/utf8"
@@ -68,6 +70,7 @@ func (v *view) exec(string, ...any) (int64, error) {
 }
 
 func (v *view) query(query string, args ...any) (*sql.Rows, error) {
+	keepableArgs(args)
 	text := v.db.dialect.phrase(query)
 	if v.db.dialect == Postgres { // pgx keeps statements itself
 		rows, err := v.tx.QueryContext(v.ctx, text, args...)
@@ -178,6 +181,7 @@ func (s *session) exec(query string, args ...any) (int64, error) {
 }
 
 func (s *session) query(query string, args ...any) (*sql.Rows, error) {
+	keepableArgs(args)
 	s.alive()
 	text := s.dialect.phrase(query)
 	if s.statements == nil {
@@ -196,6 +200,13 @@ func (s *session) query(query string, args ...any) (*sql.Rows, error) {
 func list[T string | int64](values []T) string {
 	if values == nil {
 		return "[]"
+	}
+	if texts, ok := any(values).([]string); ok {
+		texts = slices.Clone(texts)
+		for i, text := range texts {
+			texts[i] = keepable(text)
+		}
+		values = any(texts).([]T)
 	}
 	text, err := json.Marshal(values)
 	if err != nil {
@@ -234,12 +245,25 @@ func integer(b bool) int64 {
 	return 0
 }
 
-// validText reports whether both databases can keep s.
-func validText(s string) bool {
-	for i := range len(s) {
-		if s[i] == 0 {
-			return false
+// keepableArgs lets a question about text that no database could keep have an
+// answer: there is none such.
+func keepableArgs(args []any) {
+	for i, arg := range args {
+		if text, ok := arg.(string); ok {
+			args[i] = keepable(text)
 		}
 	}
-	return utf8.ValidString(s)
+}
+
+// validText reports whether both databases can keep s.
+func validText(s string) bool {
+	return strings.IndexByte(s, 0) < 0 && utf8.ValidString(s)
+}
+
+// keepable makes any text fit for both databases.
+func keepable(s string) string {
+	if validText(s) {
+		return s
+	}
+	return strings.ReplaceAll(strings.ToValidUTF8(s, "\uFFFD"), "\x00", "\uFFFD")
 }
