@@ -174,6 +174,9 @@ func (a *api) admit(c *call) error {
 func decodeVars(raw map[string]string) (map[string]string, bool) {
 	vars := make(map[string]string, len(raw))
 	for name, value := range raw {
+		if name == "path" { // the APT tree decodes it by segments
+			continue
+		}
 		decoded, err := url.PathUnescape(value)
 		if err != nil || !utf8.ValidString(decoded) || strings.ContainsFunc(decoded, unicode.IsControl) {
 			return nil, false

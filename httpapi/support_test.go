@@ -210,7 +210,7 @@ func (f *fixture) inspect(req *http.Request, a answer) {
 	if leak := internals.FindString(a.body); leak != "" {
 		f.t.Errorf("%s %s: the body tells %q: %s", req.Method, req.URL, leak, a.body)
 	}
-	if strings.HasPrefix(a.header.Get("Content-Type"), "text/plain") || req.Method == http.MethodHead {
+	if strings.HasPrefix(a.header.Get("Content-Type"), "text/plain") || req.Method == http.MethodHead || strings.HasPrefix(req.URL.Path, "/health") {
 		return
 	}
 	var p problem

@@ -1,0 +1,122 @@
+package httpapi
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/repod-io/repod/aptrepo"
+)
+
+func TestHealth(t *testing.T) {
+	var starting atomic.Bool
+	f := newFixture(t, func(c *Config) { c.Ready = func() bool { return !starting.Load() } })
+	body := func(target string, status int) string {
+		t.Helper()
+		a := f.do("GET", target, "", nil)
+		if a.status != status {
+			t.Errorf("%s: %d %s", target, a.status, a.body)
+		}
+		return strings.TrimSpace(a.body)
+	}
+	if got := body("/health", 200); got != `{"status":"healthy","subsystems":{"clamav":"disabled","database":"ok","signing":"ok","storage":"ok"}}` {
+		t.Errorf("health is %s", got)
+	}
+	if got := body("/health/live", 200); got != `{"status":"alive"}` {
+		t.Errorf("live is %s", got)
+	}
+	if got := body("/health/ready", 200); got != `{"status":"ready"}` {
+		t.Errorf("ready is %s", got)
+	}
+	starting.Store(true)
+	if got := body("/health/ready", 503); got != `{"status":"not_ready","failing":[]}` {
+		t.Errorf("while starting: %s", got)
+	}
+	body("/health/live", 200)
+}
+
+func TestHealthStates(t *testing.T) {
+	broken := errors.New("secret path")
+	for name, test := range map[string]struct {
+		health        aptrepo.Health
+		status        int
+		word          string
+		ready, failed string
+	}{
+		"database": {aptrepo.Health{Database: broken}, 503, "unhealthy", "not_ready", `["database"]`},
+		"storage":  {aptrepo.Health{Storage: broken}, 503, "unhealthy", "not_ready", `["storage"]`},
+		"signing":  {aptrepo.Health{Signing: broken}, 200, "degraded", "ready", ""},
+		"all":      {aptrepo.Health{Database: broken, Storage: broken, Signing: broken}, 503, "unhealthy", "not_ready", `["database","storage"]`},
+	} {
+		f := newFixture(t)
+		h, err := New(f.config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		h.(*api).health.check = func(context.Context) aptrepo.Health { return test.health }
+		f.server.Config.Handler = h
+		noRedirects.CloseIdleConnections()
+		a := f.do("GET", "/health", "", nil)
+		if a.status != test.status || !strings.Contains(a.body, `"status":"`+test.word+`"`) || strings.Contains(a.body, "secret") {
+			t.Errorf("%s: %d %s", name, a.status, a.body)
+		}
+		a = f.do("GET", "/health/ready", "", nil)
+		if !strings.Contains(a.body, `"status":"`+test.ready+`"`) || !strings.Contains(a.body, test.failed) {
+			t.Errorf("%s: %s", name, a.body)
+		}
+	}
+}
+
+// TestHealthIsShared asks often and at once.
+func TestHealthIsShared(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var probes atomic.Int32
+		h := health{now: time.Now, check: func(context.Context) aptrepo.Health {
+			probes.Add(1)
+			time.Sleep(time.Second)
+			return aptrepo.Health{}
+		}}
+		var wg sync.WaitGroup
+		for range 100 {
+			wg.Go(func() { h.get() })
+		}
+		wg.Wait()
+		h.get()
+		if n := probes.Load(); n != 1 {
+			t.Errorf("%d probes for 101 questions", n)
+		}
+		time.Sleep(healthAge)
+		h.get()
+		if n := probes.Load(); n != 2 {
+			t.Errorf("%d probes after the first is too old", n)
+		}
+	})
+}
+
+// TestHealthHangs checks that a hanging subsystem is an answer too.
+func TestHealthHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		release := make(chan struct{})
+		h := health{now: time.Now, check: func(context.Context) aptrepo.Health {
+			<-release
+			return aptrepo.Health{}
+		}}
+		start := time.Now()
+		if got := h.get(); got.Database == nil || got.Storage == nil {
+			t.Errorf("health is %v", got)
+		}
+		if took := time.Since(start); took > 3*time.Second {
+			t.Errorf("the answer took %v", took)
+		}
+		close(release)
+		synctest.Wait()
+		if got := h.get(); got.Database != nil {
+			t.Errorf("afterwards health is %v", got)
+		}
+	})
+}
