@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
+	"sync/atomic"
 
 	"github.com/repod-io/repod/aptrepo/storage"
 )
@@ -110,26 +112,31 @@ func readDuringReplace(ctx context.Context, b storage.Backend) error {
 	return want(ctx, b, "k", "newer")
 }
 
-// concurrentPuts lets readers look at a key that two writers replace.
+// concurrentPuts lets readers look at a key as long as two writers replace it.
 func concurrentPuts(ctx context.Context, b storage.Backend) error {
 	// Both are longer than the buffer of a usual copy loop.
 	bodies := []string{strings.Repeat("a", 40<<10), strings.Repeat("b", 80<<10)}
 	if err := put(ctx, b, "k", bodies[0]); err != nil {
 		return err
 	}
-	return firstError(6, func(i int) error {
-		for range 12 {
-			if i < len(bodies) {
+	var writing atomic.Int32
+	writing.Store(int32(len(bodies)))
+	return firstError(len(bodies)+2, func(i int) error {
+		if i < len(bodies) {
+			defer writing.Add(-1)
+			for range 12 {
 				if err := put(ctx, b, "k", bodies[i]); err != nil {
 					return err
 				}
-				continue
 			}
+			return nil
+		}
+		for writing.Load() > 0 {
 			got, info, err := get(ctx, b, "k")
 			if err != nil {
 				return err
 			}
-			if got != bodies[0] && got != bodies[1] || info.Size != int64(len(got)) {
+			if !slices.Contains(bodies, got) || info.Size != int64(len(got)) {
 				return fmt.Errorf("while two writers replaced a file, a reader saw %d bytes (Info.Size %d) that neither wrote", len(got), info.Size)
 			}
 		}
