@@ -34,8 +34,8 @@ func overwrite(ctx context.Context, b storage.Backend) error {
 	return wantKeys(ctx, b, "", "k")
 }
 
-// A hookReader calls hook once, when half of its bytes are read. An error of
-// hook ends the reading.
+// A hookReader calls hook before each Read of its second half. An error of hook
+// is that of the Read.
 type hookReader struct {
 	io.ReadSeeker
 	half int
