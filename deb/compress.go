@@ -61,36 +61,35 @@ const memberBuffer = 32 << 10
 // decompress returns a reader of the content of a member. Reading to io.EOF
 // verifies all checksums of the compressed stream and that nothing follows it.
 // Faults of the stream are *FormatError. close must be called.
-func decompress(r io.Reader, c Compression, l Limits) (content io.Reader, close func(), err error) {
-	close = func() {}
+func decompress(r io.Reader, c Compression, l Limits) (*decompressed, error) {
+	d := &decompressed{r: r, c: c, later: func() bool { return false }, close: func() {}}
 	if c == Uncompressed {
-		return r, close, nil
+		return d, nil
 	}
 	br := bufio.NewReaderSize(r, memberBuffer)
 	if err := checkMagic(br, c); err != nil {
-		return nil, close, err
+		return nil, err
 	}
 	switch c {
 	case Gzip:
-		content, err = gzip.NewReader(br)
-	case XZ:
-		content = newXZReader(br, l.Dictionary)
-	case Zstd:
-		var d *zstd.Decoder
-		// Without concurrency, reading happens in the caller's goroutine, and
-		// in its time.
-		d, err = zstd.NewReader(br, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true),
-			zstd.WithDecoderMaxWindow(uint64(l.Window)))
-		if err == nil {
-			content, close = d, d.Close
+		z, err := gzip.NewReader(br)
+		if err != nil {
+			return nil, compressionError(c, err)
 		}
+		d.r = z
+	case XZ:
+		z := newXZReader(br, l.Dictionary)
+		d.r, d.later = z, z.later
+	case Zstd:
+		z, err := newZstdReader(br, l.Window)
+		if err != nil {
+			return nil, compressionError(c, err)
+		}
+		d.r, d.later, d.close = z, z.later, z.close
 	default:
-		err = fmt.Errorf("unknown compression %q", string(c))
+		return nil, fmt.Errorf("unknown compression %q", string(c))
 	}
-	if err != nil {
-		return nil, close, compressionError(c, err)
-	}
-	return &decompressed{content, c}, close, nil
+	return d, nil
 }
 
 // checkMagic tells a member that is not what its name says from a damaged one.
@@ -106,9 +105,8 @@ func checkMagic(br *bufio.Reader, c Compression) error {
 	case XZ:
 		ok = bytes.Equal(head, []byte(xzMagic[:4]))
 	case Zstd:
-		// A frame, or one of the sixteen kinds of skippable frame.
-		ok = bytes.Equal(head, []byte{0x28, 0xb5, 0x2f, 0xfd}) ||
-			len(head) == 4 && head[0]&0xf0 == 0x50 && bytes.Equal(head[1:], []byte{0x2a, 0x4d, 0x18})
+		// Not a skippable frame: dpkg takes that for the whole stream.
+		ok = bytes.Equal(head, []byte{0x28, 0xb5, 0x2f, 0xfd})
 	}
 	if !ok {
 		return malformed("bad-compression", "the member is not compressed with %s as its name says", c)
@@ -120,6 +118,11 @@ func checkMagic(br *bufio.Reader, c Compression) error {
 type decompressed struct {
 	r io.Reader
 	c Compression
+	// later reports whether something was read that lies behind the first xz
+	// stream or zstd frame. dpkg stops there, but not other programs: a package
+	// must not depend on it.
+	later func() bool
+	close func()
 }
 
 func (d *decompressed) Read(p []byte) (int, error) {

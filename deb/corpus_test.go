@@ -77,6 +77,7 @@ func TestHostilePackages(t *testing.T) {
 		}
 		seen[h.name] = true
 		t.Run(h.name, func(t *testing.T) {
+			t.Parallel()
 			pkg, err := deb.Read(bytes.NewReader(h.build()), &deb.Options{Files: true, MD5Sums: true})
 			if err == nil {
 				t.Fatalf("accepted as %s %s", pkg.Name, pkg.Version)

@@ -74,6 +74,11 @@ func editXZ(at int, c byte) func([]byte) []byte {
 	}
 }
 
+// inTwo compresses the halves of an archive one by one.
+func inTwo(c debtest.Compression) func([]byte) []byte {
+	return func(tar []byte) []byte { return join(debtest.Compress(c, tar[:700]), debtest.Compress(c, tar[700:])) }
+}
+
 func hostileCompression() []hostile {
 	const bad = "bad-compression"
 	same := func(b []byte) []byte { return b }
@@ -112,13 +117,35 @@ func hostileCompression() []hostile {
 		{"CP zstd trailing text", bad, compressedData(".zst", with(debtest.Zstd, trailing("hello, world")))},
 		{"CP zstd second frame with control.tar", "tar-trailing-data", compressedControl(".zst", with(debtest.Zstd,
 			func(b []byte) []byte { return append(b, debtest.Compress(debtest.Zstd, openssl())...) }))},
+		{"CP zstd archive in two frames", "several-streams", compressedData(".zst", inTwo(debtest.Zstd))},
+		{"CP zstd skippable frame first", bad, compressedData(".zst", func(tar []byte) []byte {
+			return join([]byte("\x5a\x2a\x4d\x18\x03\x00\x00\x00abc"), debtest.Compress(debtest.Zstd, tar))
+		})},
+		{"CP zstd skippable frame behind is cut", bad, compressedData(".zst", with(debtest.Zstd, trailing("\x50\x2a\x4d\x18\xff\x00\x00\x00")))},
+		{"CP xz archive in two streams", "several-streams", compressedData(".xz", inTwo(debtest.XZ))},
+		{"CP xz archive in two streams with padding", "several-streams", compressedControl(".xz", func(tar []byte) []byte {
+			return join(xzStream(4, xzBlock{content: string(tar[:512])}), make([]byte, 8), xzStream(4, xzBlock{content: string(tar[512:])}))
+		})},
+		{"CP xz empty stream first", "several-streams", compressedData(".xz", func(tar []byte) []byte {
+			return join(xzStream(4), xzStream(4, xzBlock{content: string(tar)}))
+		})},
+		{"CP xz entry behind the first stream of an unended archive", "several-streams", compressedData(".xz", func(tar []byte) []byte {
+			return join(xzStream(4, xzBlock{content: string(tar[:len(tar)-1024])}), xzStream(4, xzBlock{content: string(file("./hidden").Block())}))
+		})},
+		{"CP xz last file of an unended archive goes on behind the first stream", "several-streams", compressedData(".xz", func([]byte) []byte {
+			tar := new(debtest.Tar).File("./f", "content").Open()
+			return join(xzStream(4, xzBlock{content: string(tar[:512])}), xzStream(4, xzBlock{content: string(tar[512:])}))
+		})},
+		{"CP zstd control.tar in the third frame", "tar-trailing-data", compressedControl(".zst", func(tar []byte) []byte {
+			return join(debtest.Compress(debtest.Zstd, tar), debtest.Compress(debtest.Zstd, nil), debtest.Compress(debtest.Zstd, openssl()))
+		})},
 		{"CP zstd window of 256 MiB", "zstd-window", compressedData(".zst", zstdWindow(18))},
 		{"CP zstd window of 2 GiB", "zstd-window", compressedControl(".zst", zstdWindow(21))},
 		{"CP zstd window of exabytes", "zstd-window", compressedData(".zst", zstdWindow(31))},
 		{"CP zstd needs a dictionary", bad, compressedData(".zst", func([]byte) []byte {
 			return []byte{0x28, 0xb5, 0x2f, 0xfd, 0x01, 0, 7, 1, 0, 0}
 		})},
-		{"CP zstd skippable frame alone is cut", bad, compressedData(".zst", func([]byte) []byte { return []byte("\x50\x2a\x4d\x18\xff\x00\x00\x00") })},
+		{"CP zstd skippable frame alone", bad, compressedData(".zst", func([]byte) []byte { return []byte("\x50\x2a\x4d\x18\xff\x00\x00\x00") })},
 
 		{"CP xz dictionary of 4 GiB", "xz-dictionary", compressedControl(".xz", xzOf(4, xzBlock{dict: dict4GiB}))},
 		{"CP xz dictionary of 4 GiB in data", "xz-dictionary", compressedData(".xz", xzOf(4, xzBlock{dict: dict4GiB}))},

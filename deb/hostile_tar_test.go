@@ -74,7 +74,8 @@ func sparse(name, content string) debtest.Header {
 func hostileTars() []hostile {
 	return []hostile{
 		{"TR empty control.tar", "control-missing", withTar(new(debtest.Tar))},
-		{"TR control.tar of zero bytes", "control-missing", withParts(func(p *parts) { p.control = nil })},
+		{"TR control.tar of zero bytes", "tar-truncated", withParts(func(p *parts) { p.control = nil })},
+		{"TR data.tar of zero bytes", "tar-truncated", withParts(func(p *parts) { p.data = nil })},
 		{"TR control in a directory", "control-file-name", withTar(new(debtest.Tar).Dir("./").File("./DEBIAN/control", minimal))},
 		{"TR control twice", "tar-duplicate", inControl(debtest.Header{Name: "./control", Content: "Package: openssl\n"})},
 		{"TR control twice in two spellings", "tar-duplicate", inControl(debtest.Header{Name: "control", Content: "Package: openssl\n"})},

@@ -207,13 +207,13 @@ func (rd *packageReader) readTar(name string, size int64, ext string, most int64
 		return err
 	}
 	rd.addMember(name, size, c)
-	content, close, err := decompress(rd.ar, c, rd.limits)
+	content, err := decompress(rd.ar, c, rd.limits)
 	if err != nil {
 		return err
 	}
-	defer close()
+	defer content.close()
 	limited := newLimitedReader(content, most, rd.opts.Interrupt)
-	return read(&tarReader{r: limited, maxName: rd.limits.Name})
+	return read(&tarReader{r: limited, later: content.later, maxName: rd.limits.Name})
 }
 
 // readDataTar reads the files that the package installs.

@@ -125,7 +125,7 @@ func TestStanzaChanges(t *testing.T) {
 
 // TestManyLines fails by its duration when reading lines takes quadratic time.
 func TestManyLines(t *testing.T) {
-	text := "Description: x\n" + strings.Repeat(" .\n", 1<<20)
+	text := "Description: x\n" + strings.Repeat(" .\n", 1<<18)
 	s, err := deb.ParseStanza([]byte(text))
 	if err != nil {
 		t.Fatal(err)

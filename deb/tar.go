@@ -45,6 +45,8 @@ type tarHeader struct {
 // others, because programs differ in what they make of them.
 type tarReader struct {
 	r       io.Reader
+	later   func() bool // see decompressed
+	begun   bool
 	maxName int
 	left    int64 // unread content of the current entry
 	pad     int64 // zeros after it
@@ -119,14 +121,21 @@ func (t *tarReader) readHeader() (tarHeader, error) {
 	}
 	var block [tarBlock]byte
 	n, err := io.ReadFull(t.r, block[:])
+	atEnd := errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
 	switch {
-	case n == 0 && errors.Is(err, io.EOF):
-		return tarHeader{}, io.EOF // dpkg and tar take an archive without end marker
-	case errors.Is(err, io.ErrUnexpectedEOF):
-		return tarHeader{}, malformed("tar-truncated", "the archive ends within a header")
-	case err != nil:
+	case err != nil && !atEnd:
 		return tarHeader{}, err
-	case block == [tarBlock]byte{}:
+	case t.later():
+		return tarHeader{}, malformed("several-streams", "the archive goes on behind the first stream or frame, where dpkg does not read")
+	case n > 0 && atEnd:
+		return tarHeader{}, malformed("tar-truncated", "the archive ends within a header")
+	case atEnd && !t.begun:
+		return tarHeader{}, malformed("tar-truncated", "there is no archive")
+	case atEnd:
+		return tarHeader{}, io.EOF // dpkg and tar take an archive without end marker
+	}
+	t.begun = true
+	if block == [tarBlock]byte{} {
 		return tarHeader{}, t.readEnd()
 	}
 	h, err := parseTarHeader(block[:])

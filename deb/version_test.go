@@ -166,7 +166,7 @@ func randomVersion(rnd *rand.Rand) string {
 func TestVersionProperties(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(1, 2))
 	var versions []deb.Version
-	for len(versions) < 700 {
+	for len(versions) < 400 {
 		if v, err := deb.ParseVersion(randomVersion(rnd)); err == nil {
 			versions = append(versions, v)
 		}

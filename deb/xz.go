@@ -37,7 +37,7 @@ type xzReader struct {
 	blocks  uint64
 
 	block   *xzBlock
-	started bool // a stream header was read
+	streams int  // stream headers read
 	stream  bool // inside a stream
 	// dictionaries is the memory set aside in total, out what was opened: see
 	// checkDictionary.
@@ -108,6 +108,8 @@ func (z *xzReader) Read(p []byte) (int, error) {
 	return 0, z.err
 }
 
+func (z *xzReader) later() bool { return z.streams > 1 }
+
 // advance reads the next header: of a stream, or of a block or the index.
 func (z *xzReader) advance() error {
 	if !z.stream {
@@ -129,13 +131,13 @@ func (z *xzReader) startStream() error {
 	var h [xzHeaderSize]byte
 	for {
 		n, err := io.ReadFull(z.r, h[:4])
-		if n == 0 && errors.Is(err, io.EOF) && z.started {
+		if n == 0 && errors.Is(err, io.EOF) && z.streams > 0 {
 			return io.EOF
 		}
 		if err != nil {
 			return xzEnd(err)
 		}
-		if !z.started || h != [xzHeaderSize]byte{} {
+		if z.streams == 0 || h != [xzHeaderSize]byte{} {
 			break
 		}
 	}
@@ -156,7 +158,8 @@ func (z *xzReader) startStream() error {
 	}
 	z.newHash, z.flags = check, [2]byte(h[6:8])
 	z.index, z.blocks = sha256.New(), 0
-	z.started, z.stream = true, true
+	z.stream = true
+	z.streams++
 	return nil
 }
 
