@@ -38,13 +38,7 @@ var errNotInstalled = errors.New("PostgreSQL's server is not installed")
 // environment says CI=true.
 func Database(t testing.TB) string {
 	t.Helper()
-	c, err := cluster()
-	switch {
-	case errors.Is(err, errNotInstalled) && os.Getenv("CI") != "true":
-		t.Skip(err)
-	case err != nil:
-		t.Fatal(err)
-	}
+	c := running(t)
 	name := fmt.Sprintf("test%d", c.databases.Add(1))
 	if err := c.run("CREATE DATABASE " + name); err != nil {
 		t.Fatal(err)
@@ -57,16 +51,24 @@ func Database(t testing.TB) string {
 	return c.dsn(name)
 }
 
-// Socket returns the directory of the cluster's socket and the port in its
-// name, .s.PGSQL.<port>: for tests that put something between. Call it after
-// Database.
-func Socket(t testing.TB) (dir, port string) {
+// Socket returns the path of the server's socket, for tests that put something
+// between.
+func Socket(t testing.TB) string {
+	t.Helper()
+	return filepath.Join(running(t).dir, ".s.PGSQL."+port5432)
+}
+
+// running returns the server.
+func running(t testing.TB) *server {
 	t.Helper()
 	c, err := cluster()
-	if err != nil {
+	switch {
+	case errors.Is(err, errNotInstalled) && os.Getenv("CI") != "true":
+		t.Skip(err)
+	case err != nil:
 		t.Fatal(err)
 	}
-	return c.dir, port5432
+	return c
 }
 
 const port5432 = "5432" // only part of the socket's name
