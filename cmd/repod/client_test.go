@@ -355,6 +355,39 @@ func TestUploadStreams(t *testing.T) {
 	}
 }
 
+// A server that refuses must not be sent a large file first.
+func TestRefusalComesBeforeTheBody(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "big.deb")
+	if err := os.WriteFile(path, make([]byte, 8<<20), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		refuse(401, "invalid_token", "")(w)
+	}))
+	defer srv.Close()
+	c, _ := testClient(t, srv.URL, 0)
+	var sent atomic.Int64
+	u := c.uploadFile(t.Context(), path, uploadOptions{distribution: "jammy"}, func(n int64) { sent.Add(n) })
+	if u.Error == nil || u.Error.Code != "invalid_token" || sent.Load() > 0 {
+		t.Errorf("%d bytes went before %v", sent.Load(), u.err)
+	}
+}
+
+// The progress of a file that is sent again must not count twice.
+func TestProgressTakesBackWhatIsSentAgain(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "a.deb")
+	if err := os.WriteFile(path, make([]byte, 1<<20), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	srv, _ := answers(t, refuse(503, "storage_unavailable", ""), hangUp, accept(`{"status":"indexed"}`))
+	c, _ := testClient(t, srv.URL, 2)
+	var sent atomic.Int64
+	u := c.uploadFile(t.Context(), path, uploadOptions{distribution: "jammy"}, func(n int64) { sent.Add(n) })
+	if u.err != nil || sent.Load() != 1<<20 {
+		t.Errorf("%d bytes counted, %v", sent.Load(), u.err)
+	}
+}
+
 func TestUploadOfAShrinkingFile(t *testing.T) {
 	r := &countingReader{r: strings.NewReader("abc"), left: 5, sent: func(int64) {}}
 	if _, err := io.ReadAll(r); !errors.Is(err, errChanged) {

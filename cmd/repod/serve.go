@@ -289,12 +289,12 @@ func serveHTTP(ctx context.Context, c serveConfig, l net.Listener, h http.Handle
 	case <-ctx.Done():
 	}
 	stopping()
-	c.log.Info("stopping: finishing the requests under way", "limit", shutdownTime)
+	c.log.Info("stopping: finishing the requests under way", "limit", shutdownTime.String())
 	limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTime)
 	defer cancel()
 	if err := srv.Shutdown(limit); err != nil {
 		srv.Close()
-		c.log.Warn("requests were cut off", "after", shutdownTime)
+		c.log.Warn("requests were cut off", "after", shutdownTime.String())
 	}
 	return nil
 }
