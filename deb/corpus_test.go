@@ -3,7 +3,6 @@ package deb_test
 import (
 	"bytes"
 	"errors"
-	"io"
 	"runtime"
 	"strings"
 	"testing"
@@ -173,26 +172,6 @@ func read(t testing.TB, b []byte) *deb.Package {
 	}
 	return pkg
 }
-
-// repeat is n copies of a byte, without taking memory.
-type repeat struct {
-	c byte
-	n int64
-}
-
-func (r *repeat) Read(p []byte) (int, error) {
-	if r.n == 0 {
-		return 0, io.EOF
-	}
-	n := int(min(r.n, int64(len(p))))
-	r.n -= int64(n)
-	for i := range p[:n] {
-		p[i] = r.c
-	}
-	return n, nil
-}
-
-func controlTar(control string) []byte { return debtest.Package{Control: control}.ControlTar() }
 
 // withControl builds a package with that control file.
 func withControl(control string) func() []byte {
