@@ -1,7 +1,6 @@
 package deb
 
 import (
-	"bufio"
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
@@ -47,46 +46,14 @@ type xzReader struct {
 
 // newXZReader returns a reader of r that refuses dictionaries of more than
 // maxDict bytes.
-func newXZReader(r *bufio.Reader, maxDict int64) *xzReader {
+func newXZReader(r io.Reader, maxDict int64) *xzReader {
 	return &xzReader{r: &xzInput{r: r}, maxDict: maxDict}
 }
 
-// xzInput counts what is read, for the sizes that the format repeats.
-type xzInput struct {
-	r *bufio.Reader
-	n int64
-}
-
-func (in *xzInput) Read(p []byte) (int, error) {
-	n, err := in.r.Read(p)
-	in.n += int64(n)
-	return n, err
-}
-
-func (in *xzInput) ReadByte() (byte, error) {
-	c, err := in.r.ReadByte()
-	if err == nil {
-		in.n++
-	}
-	return c, err
-}
+func (z *xzReader) later() bool { return z.streams > 1 }
 
 func xzFault(format string, args ...any) error {
 	return malformed("bad-compression", "the xz stream is damaged: "+format, args...)
-}
-
-// full reads exactly len(p) bytes.
-func (in *xzInput) full(p []byte) error {
-	_, err := io.ReadFull(in, p)
-	return xzEnd(err)
-}
-
-// xzEnd turns an end of input within the data into a fault.
-func xzEnd(err error) error {
-	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-		return xzFault("it ends early")
-	}
-	return err
 }
 
 func (z *xzReader) Read(p []byte) (int, error) {
@@ -107,8 +74,6 @@ func (z *xzReader) Read(p []byte) (int, error) {
 	}
 	return 0, z.err
 }
-
-func (z *xzReader) later() bool { return z.streams > 1 }
 
 // advance reads the next header: of a stream, or of a block or the index.
 func (z *xzReader) advance() error {
@@ -202,7 +167,7 @@ func (z *xzReader) addRecord(h hash.Hash, unpadded, out int64) {
 
 // endStream reads the index, whose first byte was read, and the footer.
 func (z *xzReader) endStream() error {
-	start := z.r.n - 1
+	start := z.r.taken() - 1
 	in := &xzSummed{in: z.r, sum: crc32.ChecksumIEEE([]byte{0})}
 	n, err := in.number()
 	if err != nil {
@@ -220,7 +185,7 @@ func (z *xzReader) endStream() error {
 		}
 		z.addRecord(records, int64(unpadded), int64(out))
 	}
-	for (z.r.n-start)%4 != 0 {
+	for (z.r.taken()-start)%4 != 0 {
 		if c, err := in.ReadByte(); err != nil || c != 0 {
 			return xzFault("padding of the index")
 		}
@@ -236,7 +201,7 @@ func (z *xzReader) endStream() error {
 		return xzFault("the index does not fit the blocks")
 	}
 	z.stream = false
-	return z.readFooter(z.r.n - start)
+	return z.readFooter(z.r.taken() - start)
 }
 
 func (z *xzReader) readFooter(indexSize int64) error {

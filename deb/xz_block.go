@@ -34,7 +34,7 @@ type xzBlockHeader struct {
 // startBlock reads the rest of a block header, whose first byte gives its
 // length, and sets the decoder up.
 func (z *xzReader) startBlock(size byte) error {
-	start := z.r.n - 1
+	start := z.r.taken() - 1
 	raw := make([]byte, 4*(int(size)+1))
 	raw[0] = size
 	if err := z.r.full(raw[1:]); err != nil {
@@ -48,7 +48,7 @@ func (z *xzReader) startBlock(size byte) error {
 	if err != nil {
 		return err
 	}
-	b := &xzBlock{in: z.r, start: start, dataStart: z.r.n, compressed: h.compressed, size: h.size}
+	b := &xzBlock{in: z.r, start: start, dataStart: z.r.taken(), compressed: h.compressed, size: h.size}
 	if z.newHash != nil {
 		b.check = z.newHash()
 	}
@@ -170,7 +170,7 @@ func (b *xzBlock) Read(p []byte) (int, error) {
 	switch {
 	case b.size >= 0 && b.out > b.size:
 		return n, xzFault("a block is larger than it says")
-	case b.compressed >= 0 && b.in.n-b.dataStart > b.compressed:
+	case b.compressed >= 0 && b.in.taken()-b.dataStart > b.compressed:
 		return n, xzFault("a block is longer than it says")
 	case err != nil && !errors.Is(err, io.EOF):
 		return n, xzEnd(err)
@@ -183,11 +183,11 @@ func (b *xzBlock) Read(p []byte) (int, error) {
 // end verifies the sizes and the check of a block that was read to its end,
 // and returns its size without padding.
 func (b *xzBlock) end() (unpadded int64, err error) {
-	if b.size >= 0 && b.out != b.size || b.compressed >= 0 && b.in.n-b.dataStart != b.compressed {
+	if b.size >= 0 && b.out != b.size || b.compressed >= 0 && b.in.taken()-b.dataStart != b.compressed {
 		return 0, xzFault("the size of a block")
 	}
-	unpadded = b.in.n - b.start
-	for (b.in.n-b.dataStart)%4 != 0 {
+	unpadded = b.in.taken() - b.start
+	for (b.in.taken()-b.dataStart)%4 != 0 {
 		if c, err := b.in.ReadByte(); err != nil || c != 0 {
 			return 0, xzFault("padding of a block")
 		}
