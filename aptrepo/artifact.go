@@ -1,6 +1,8 @@
 package aptrepo
 
 import (
+	"cmp"
+	"slices"
 	"time"
 
 	"github.com/repod-io/repod/deb"
@@ -99,6 +101,14 @@ func (a *Artifact) PublishedIn(codename string) bool {
 		}
 	}
 	return false
+}
+
+// publishedIn notes a publication in its place.
+func (a *Artifact) publishedIn(p Publication) {
+	i, _ := slices.BinarySearchFunc(a.Publications, p, func(q, p Publication) int {
+		return cmp.Or(cmp.Compare(q.Distribution, p.Distribution), cmp.Compare(q.Component, p.Component))
+	})
+	a.Publications = slices.Insert(a.Publications, i, p)
 }
 
 // Distributions lists the codenames of the artifact's publications, each once.

@@ -312,7 +312,7 @@ func (p *publisher) compare(ctx context.Context) (string, error) {
 	if err != nil {
 		return err.Error(), nil // unreadable: to be rebuilt
 	}
-	d, err := p.repo.Store.Distribution(ctx, p.codename)
+	d, err := p.repo.distribution(ctx, p.codename)
 	if err != nil {
 		return "", err
 	}

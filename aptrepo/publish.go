@@ -56,7 +56,7 @@ func (in *incoming) publish(ctx context.Context) (Published, error) {
 	if !ActorFrom(ctx).MayWrite(o.Distribution) {
 		return Published{}, ErrScope
 	}
-	d, err := r.Store.Distribution(ctx, o.Distribution)
+	d, err := r.distribution(ctx, o.Distribution)
 	if err != nil {
 		return Published{}, err
 	}
@@ -95,6 +95,13 @@ func (d *Distribution) takes(arch string) bool {
 
 // read hashes the file and fills in the artifact from its control fields.
 func (in *incoming) read(ctx context.Context) error {
+	unpacking := in.repo.shared().unpacking
+	select {
+	case unpacking <- struct{}{}:
+		defer func() { <-unpacking }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 	if _, err := in.file.Seek(0, io.SeekStart); err != nil {
 		return err
 	}
@@ -219,8 +226,8 @@ func (in *incoming) record(ctx context.Context) (Published, int64, error) {
 		if seq, added, err = tx.AddPublication(a.ID, p); err != nil {
 			return err
 		}
-		if a, err = tx.Artifact(a.Key()); err != nil {
-			return err
+		if added {
+			a.publishedIn(p)
 		}
 		out = Published{Artifact: a, Distribution: p.Distribution, Component: p.Component, New: added}
 		e := in.repo.audit(ctx, "package.upload", ResultSuccess)

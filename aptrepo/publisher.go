@@ -157,7 +157,7 @@ func (p *publisher) advanceFrom(ctx context.Context, load func(context.Context) 
 // prepare builds, signs and stores the generation after cur. Nobody sees it
 // until the Store makes it current.
 func (p *publisher) prepare(ctx context.Context, cur *snapshot, edit editor) (*snapshot, error) {
-	d, err := p.repo.Store.Distribution(ctx, p.codename)
+	d, err := p.repo.distribution(ctx, p.codename)
 	if err != nil {
 		return nil, err
 	}

@@ -80,7 +80,7 @@ type DependencyOptions struct {
 // pick finds the artifact that o names, and the distribution.
 func (r *Repo) pick(ctx context.Context, o DependencyOptions) (Artifact, string, error) {
 	if o.Distribution != "" {
-		if _, err := r.Store.Distribution(ctx, o.Distribution); err != nil {
+		if _, err := r.distribution(ctx, o.Distribution); err != nil {
 			return Artifact{}, "", err
 		}
 	}
@@ -137,7 +137,7 @@ func (r *Repo) Installable(ctx context.Context, o DependencyOptions) (Installabl
 	if i < 0 {
 		return Installable{}, ErrNotPublished
 	}
-	d, err := r.Store.Distribution(ctx, codename)
+	d, err := r.distribution(ctx, codename)
 	return Installable{a, d, a.Publications[i].Component}, err
 }
 

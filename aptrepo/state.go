@@ -3,6 +3,7 @@ package aptrepo
 import (
 	"context"
 	"log/slog"
+	"runtime"
 	"sync"
 	"time"
 )
@@ -18,14 +19,23 @@ const (
 type state struct {
 	mu         sync.Mutex
 	publishers map[string]*publisher
-	signing    signingCache
-	packages   keyedMutex[Key]    // one Publish at a time for each key
-	files      keyedMutex[string] // and for each pool file
+	// distributions holds what never changes of them: names, components,
+	// architectures.
+	distributions sync.Map
+	signing       signingCache
+	// unpacking holds a token for each package that is being read: that takes
+	// a processor, and as much memory as the package's dictionary asks for.
+	unpacking chan struct{}
+	packages  keyedMutex[Key]    // one Publish at a time for each key
+	files     keyedMutex[string] // and for each pool file
 }
 
 func (r *Repo) shared() *state {
 	r.start.Do(func() {
-		r.state = &state{publishers: make(map[string]*publisher)}
+		r.state = &state{
+			publishers: make(map[string]*publisher),
+			unpacking:  make(chan struct{}, max(2, runtime.GOMAXPROCS(0))),
+		}
 	})
 	return r.state
 }
@@ -51,6 +61,19 @@ func (r *Repo) keyOverlap() time.Duration {
 		return r.KeyOverlap
 	}
 	return defaultKeyOverlap
+}
+
+// distribution returns a distribution with counters of any age.
+func (r *Repo) distribution(ctx context.Context, codename string) (Distribution, error) {
+	known := &r.shared().distributions
+	if d, ok := known.Load(codename); ok {
+		return d.(Distribution), nil
+	}
+	d, err := r.Store.Distribution(ctx, codename)
+	if err == nil {
+		known.Store(codename, d)
+	}
+	return d, err
 }
 
 // publisher returns the publisher of a distribution that exists.
