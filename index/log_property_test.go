@@ -23,6 +23,8 @@ type logModel struct {
 	stanzas [][]byte
 	serial  int
 
+	twins [][]byte // other spellings of stanzas, still to be added
+
 	// A compaction that is under way, if base is not nil.
 	base        *Log
 	baseStanzas [][]byte
@@ -70,9 +72,19 @@ func (m *logModel) apply(t *rapid.T, remove, add [][]byte) {
 func (m *logModel) Add(t *rapid.T) {
 	var add [][]byte
 	for range rapid.IntRange(1, 4).Draw(t, "count") {
-		add = append(add, m.stanza(t))
+		s := m.stanza(t)
+		add = append(add, s)
+		if rapid.IntRange(0, 3).Draw(t, "twin") == 0 {
+			// Another spelling of the same version is another ID of equal rank.
+			m.twins = append(m.twins, bytes.Replace(s, []byte("Version: "), []byte("Version: 0:"), 1))
+		}
 	}
 	m.apply(t, nil, add)
+}
+
+func (m *logModel) AddTwins(t *rapid.T) {
+	m.apply(t, nil, m.twins)
+	m.twins = nil
 }
 
 // AddMany fills more chunks than a segment lists.
@@ -224,7 +236,7 @@ func TestLogProperties(t *testing.T) {
 		t.Run(strings.Trim(fmt.Sprint(formats), "[]"), rapid.MakeCheck(func(t *rapid.T) {
 			m := &logModel{blobs: newMemBlobs(), log: newLog(small, formats...)}
 			t.Repeat(map[string]func(*rapid.T){
-				"add": m.Add, "add again": m.Add, "addMany": m.AddMany,
+				"add": m.Add, "add again": m.Add, "addMany": m.AddMany, "addTwins": m.AddTwins,
 				"remove": m.Remove, "removeAll": m.RemoveAll,
 				"compact": m.Compact, "beginCompaction": m.BeginCompaction, "adopt": m.Adopt,
 				"reload": m.Reload, "keep": m.Keep, "range": m.ReadRange,
@@ -233,6 +245,11 @@ func TestLogProperties(t *testing.T) {
 			checkLog(t, m.blobs.only(m.log), m.log, m.stanzas)
 			for _, s := range m.past {
 				checkLog(t, m.blobs.only(s.log), s.log, s.stanzas)
+				again, err := loadLog(context.Background(), m.blobs.only(s.log), small, s.log.State())
+				if err != nil {
+					t.Fatalf("loading an earlier state: %v", err)
+				}
+				checkLog(t, m.blobs, again, s.stanzas)
 			}
 		}))
 	}

@@ -126,9 +126,7 @@ func (s *OpenPGP) DetachSign(ctx context.Context, release []byte) ([]byte, error
 		return nil, fmt.Errorf("signing: %w", err)
 	}
 	for _, k := range keys {
-		config := *config
-		config.SigningKeyId = k.PublicKey.KeyId
-		if err := openpgp.DetachSign(w, k.Entity, bytes.NewReader(release), &config); err != nil {
+		if err := openpgp.DetachSign(w, k.Entity, bytes.NewReader(release), config); err != nil {
 			return nil, fmt.Errorf("signing with key %016X: %w", k.PublicKey.KeyId, err)
 		}
 	}

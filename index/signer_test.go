@@ -367,6 +367,7 @@ func TestParseKeyRefusals(t *testing.T) {
 		"RSA-1024":        entity(&packet.Config{Algorithm: packet.PubKeyAlgoRSA, RSABits: 1024}),
 		"algorithm 27":    entity(&packet.Config{Algorithm: packet.PubKeyAlgoEd25519}),
 		"version 6":       entity(&packet.Config{Algorithm: packet.PubKeyAlgoEd25519, V6Keys: true}),
+		"version 6, RSA":  entity(&packet.Config{Algorithm: packet.PubKeyAlgoRSA, RSABits: 2048, V6Keys: true}),
 		"endless comment": append([]byte("-----BEGIN PGP PRIVATE KEY BLOCK-----\n"), bytes.Repeat([]byte("x: y\n"), 1<<20)...),
 	} {
 		if k, err := ParseKey(armored, nil); !errors.Is(err, ErrKey) {
@@ -455,12 +456,20 @@ func TestVerifyRefusals(t *testing.T) {
 		"too long":          good + strings.Repeat("\n", maxInRelease),
 		// The second key is unknown to the client, the first one did not sign this.
 		"one of two does not fit": strings.Replace(head, "Label: b", "Label: c", 1) + "-----BEGIN PGP SIGNATURE-----" + bothSig,
-		"many signatures": head + string(toArmor(openpgp.SignatureType, bytes.Repeat(
-			mustUnarmor(t, sign("other\n", b)), maxSignatures+1))),
+		"many signatures": head + string(toArmor(openpgp.SignatureType, slices.Concat(
+			mustUnarmor(t, good), bytes.Repeat(mustUnarmor(t, sign("other\n", b)), maxSignatures)))),
 	} {
 		if text, _, err := Verify([]byte(file), a.ring(), keyTime); !errors.Is(err, ErrSignature) || text != nil {
 			t.Errorf("%s: %q, %v", name, text, err)
 		}
+	}
+	mixed := head + string(toArmor(openpgp.SignatureType, slices.Concat(
+		mustUnarmor(t, good), mustUnarmor(t, sign("other\n", b)))))
+	if _, _, err := Verify([]byte(mixed), Keyring{a.Public(), b.Public()}, keyTime); !errors.Is(err, ErrSignature) {
+		t.Errorf("one of two trusted signatures does not fit: %v", err)
+	}
+	if _, _, err := Verify([]byte(mixed), a.ring(), keyTime); err != nil {
+		t.Errorf("a stranger's signature does not fit: %v", err)
 	}
 	// These are in order.
 	for name, file := range map[string]string{
