@@ -313,6 +313,76 @@ func FuzzRead(f *testing.F) {
 	})
 }
 
+// FuzzTar reads archives whose header checksums are right, which chance does
+// not bring about.
+func FuzzTar(f *testing.F) {
+	behind := 8 + 60 + 4 + 60 + len(soundParts().control) + 60
+	for _, h := range append(hostileTars(), hostileLinks()...) {
+		if b := h.build(); behind < len(b) && len(b) < behind+1<<12 {
+			f.Add(b[behind:])
+		}
+	}
+	f.Fuzz(func(t *testing.T, tar []byte) {
+		tar = bytes.Clone(tar)
+		for i := 0; i+512 <= len(tar); i += 512 {
+			if tar[i] != 0 {
+				debtest.Checksum(tar[i : i+512])
+			}
+		}
+		p := soundParts()
+		p.data = tar
+		pkg, err := deb.Read(bytes.NewReader(p.build()), &deb.Options{Files: true})
+		var fault *deb.FormatError
+		if err != nil {
+			if !errors.As(err, &fault) {
+				t.Fatalf("not the package's fault: %v", err)
+			}
+			return
+		}
+		paths := map[string]deb.FileType{}
+		for _, file := range pkg.Files {
+			if before, dup := paths[file.Path]; dup && (before != deb.Directory || file.Type != deb.Directory) {
+				t.Fatalf("path %q twice", file.Path)
+			}
+			paths[file.Path] = file.Type
+			for i, c := range file.Path {
+				if kind, ok := paths[file.Path[:i]]; ok && c == '/' && kind != deb.Directory {
+					t.Fatalf("%q lies below a %s", file.Path, kind)
+				}
+			}
+		}
+	})
+}
+
+// FuzzControl reads control files in sound archives.
+func FuzzControl(f *testing.F) {
+	f.Add(minimal)
+	f.Add(minimal + "Depends: a (>= 1) | b,\n c\nSource: hello (1)\nMulti-Arch: same\n\n")
+	f.Add(minimal + "\nPackage: openssl\n")
+	f.Fuzz(func(t *testing.T, text string) {
+		p := soundParts()
+		p.control = new(debtest.Tar).File("./control", text).Bytes()
+		pkg, err := deb.ReadControl(bytes.NewReader(p.build()), nil)
+		var fault *deb.FormatError
+		if err != nil {
+			if !errors.As(err, &fault) {
+				t.Fatalf("not the package's fault: %v", err)
+			}
+			checkMessage(t, err.Error())
+			return
+		}
+		entry := pkg.Control.String()
+		if n := strings.Count("\n"+strings.ToLower(entry), "\npackage:"); n != 1 || strings.Contains(entry, "\n\n") {
+			t.Fatalf("%q names %d packages", entry, n)
+		}
+		for _, name := range []string{"Filename", "Size", "SHA256", "Status"} {
+			if pkg.Control.Has(name) {
+				t.Fatalf("%q has the archive's field %s", entry, name)
+			}
+		}
+	})
+}
+
 func ExampleRead() {
 	file := debtest.Package{Name: "hello", Version: "2.10-3", Files: map[string]string{"usr/bin/hello": "#!/bin/sh\n"}}.Build()
 
