@@ -161,8 +161,7 @@ type api struct {
 	tree   *tree
 	health health
 
-	receiving  gate // uploads that arrive
-	publishing gate // uploads that are read and published
+	receiving gate // uploads that arrive; aptrepo bounds those that it reads
 }
 
 // New returns a handler for the API and the APT tree. It fails when c is not
@@ -172,11 +171,7 @@ func New(c Config) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := &api{
-		Config:     c,
-		receiving:  gate{most: 256, mostEach: 128},
-		publishing: gate{most: 32, mostEach: 24},
-	}
+	a := &api{Config: c, receiving: gate{most: 256, mostEach: 128}}
 	if err := a.prepareSpool(); err != nil {
 		return nil, err
 	}

@@ -54,13 +54,9 @@ func TestHealthStates(t *testing.T) {
 		"all":      {aptrepo.Health{Database: broken, Storage: broken, Signing: broken}, 503, "unhealthy", "not_ready", `["database","storage"]`},
 	} {
 		f := newFixture(t)
-		h, err := New(f.config)
-		if err != nil {
-			t.Fatal(err)
-		}
-		h.(*api).health.check = func(context.Context) aptrepo.Health { return test.health }
-		f.server.Config.Handler = h
-		noRedirects.CloseIdleConnections()
+		f.restart(f.config, func(a *api) {
+			a.health.check = func(context.Context) aptrepo.Health { return test.health }
+		})
 		a := f.do("GET", "/health", "", nil)
 		if a.status != test.status || !strings.Contains(a.body, `"status":"`+test.word+`"`) || strings.Contains(a.body, "secret") {
 			t.Errorf("%s: %d %s", name, a.status, a.body)

@@ -306,19 +306,15 @@ func TestConfigRefused(t *testing.T) {
 
 func TestPanic(t *testing.T) {
 	f := newFixture(t)
-	f.repo.Logger = nil
-	h, err := New(f.config)
-	if err != nil {
-		t.Fatal(err)
-	}
-	h.(*api).router = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path == "/late" {
-			fmt.Fprint(w, "half an answer")
-			w.(*recorder).ResponseWriter.(http.Flusher).Flush()
-		}
-		panic("secret /tmp/x.go:1")
+	f.restart(f.config, func(a *api) {
+		a.router = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Path == "/late" {
+				fmt.Fprint(w, "half an answer")
+				w.(*recorder).ResponseWriter.(http.Flusher).Flush()
+			}
+			panic("secret /tmp/x.go:1")
+		})
 	})
-	f.server.Config.Handler = h
 	f.do("GET", "/early", "", nil, "X-Request-ID", "boom").want(t, 500, "internal_error")
 	if log := f.log.String(); !strings.Contains(log, "secret /tmp/x.go:1") || !strings.Contains(log, `"request_id":"boom"`) {
 		t.Errorf("the log does not tell the cause: %s", log)

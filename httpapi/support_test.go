@@ -17,6 +17,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -63,6 +64,26 @@ type fixture struct {
 	server *httptest.Server
 	log    *lockedBuffer
 	tokens map[auth.Role]string
+
+	handler atomic.Pointer[http.Handler]
+}
+
+// ServeHTTP lets a test put another handler behind a running server.
+func (f *fixture) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	(*f.handler.Load()).ServeHTTP(w, r)
+}
+
+// restart makes a handler of a configuration, and lets a test change it.
+func (f *fixture) restart(c Config, change func(*api)) {
+	f.t.Helper()
+	h, err := New(c)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	if change != nil {
+		change(h.(*api))
+	}
+	f.handler.Store(&h)
 }
 
 type lockedBuffer struct {
@@ -112,12 +133,12 @@ func newFixture(t testing.TB, change ...func(*Config)) *fixture {
 		c(&f.config)
 	}
 	f.populate()
-	h, err := New(f.config)
-	if err != nil {
-		t.Fatal(err)
+	f.restart(f.config, nil)
+	f.server = httptest.NewUnstartedServer(f)
+	f.server.Config = NewServer(f)
+	if f.config.BodyTimeout != 0 {
+		f.server.Config.ReadHeaderTimeout = f.config.BodyTimeout
 	}
-	f.server = httptest.NewUnstartedServer(h)
-	f.server.Config = NewServer(h)
 	f.server.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
 	f.server.Start()
 	t.Cleanup(f.server.Close)

@@ -76,7 +76,7 @@ func TestFraming(t *testing.T) {
 		"64 KiB of header":         {"GET /health/live HTTP/1.1\r\nHost: x\r\nX: " + strings.Repeat("x", 64<<10) + "\r\n\r\n", 431},
 		"64 KiB of path":           {"GET /" + strings.Repeat("x", 64<<10) + " HTTP/1.1\r\nHost: x\r\n\r\n", 431},
 		"HTTP/2 without agreement": {"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 404},
-		"not HTTP":                 {"\x16\x03\x01\x00\xa5\x01\x00\x00", 400},
+		"not HTTP":                 {"\x16\x03\x01\x00\xa5\x01\x00\x00\r\n\r\n", 400},
 		"unread body":              {"GET /health/live HTTP/1.1\r\nHost: x\r\nContent-Length: 100000000\r\n\r\nxxx", 200},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -105,7 +105,6 @@ func TestSmuggling(t *testing.T) {
 // leave nothing behind.
 func TestSlowClients(t *testing.T) {
 	f := newFixture(t, func(c *Config) { c.BodyTimeout = 200 * time.Millisecond })
-	f.server.Config.ReadHeaderTimeout = 200 * time.Millisecond
 	upload := func(token string, length int) string {
 		return fmt.Sprintf("POST /upload/ HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\nContent-Type: multipart/form-data; boundary=b\r\nContent-Length: %d\r\n\r\n", token, length)
 	}
@@ -124,8 +123,7 @@ func TestSlowClients(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			g := *f
-			g.t = t
+			g := fixture{t: t, server: f.server, config: f.config}
 			if status, body := g.talk(test.send); status != test.want {
 				t.Errorf("%d %s, want %d", status, body, test.want)
 			}

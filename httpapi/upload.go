@@ -40,11 +40,6 @@ func (a *api) upload(c *call) error {
 		return err
 	}
 	defer f.file.Close()
-	leave, err := a.publishing.enter(c.Context(), c.who.Name)
-	if err != nil {
-		return err
-	}
-	defer leave()
 	done, err := a.Repo.Publish(c.detach(), f.file, aptrepo.PublishOptions{Distribution: f.distribution, Component: f.component})
 	if err != nil {
 		return err

@@ -119,11 +119,7 @@ func TestUploadRefused(t *testing.T) {
 	exact := debtest.Package{Files: map[string]string{"usr/share/x": strings.Repeat("x", 60_000)}}.Build()
 	c := f.config
 	c.MaxUploadBytes = int64(len(exact))
-	h, err := New(c)
-	if err != nil {
-		t.Fatal(err)
-	}
-	f.server.Config.Handler = h
+	f.restart(c, nil)
 	f.upload(f.tokens[auth.Uploader], part{"file", string(exact)}, jammy).want(t, 201, "")
 }
 
