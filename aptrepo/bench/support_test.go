@@ -195,11 +195,10 @@ func us(d time.Duration) string {
 
 func ratio(x, y time.Duration) float64 { return float64(x) / float64(y) }
 
-// buildOnce compiles the server as it ships.
+// buildOnce compiles the server.
 var buildOnce = sync.OnceValues(func() (string, error) {
 	path := filepath.Join(scratch, "repod")
-	cmd := exec.Command("go", "build", "-trimpath", "-o", path, "github.com/repod-io/repod/cmd/repod")
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	cmd := exec.Command("go", "build", "-o", path, "github.com/repod-io/repod/cmd/repod")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", errors.New("building repod: " + string(out))
 	}

@@ -9,6 +9,9 @@
 // makes the drills exhaustive: a server is then killed at every single step,
 // where an ordinary run takes samples.
 //
+// REPOD_BINARY names a repod to be tested instead of the one built from this
+// source, such as the one of a release.
+//
 // A test whose programs or rights are missing is skipped, and fails where
 // CI=true.
 package e2e
