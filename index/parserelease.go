@@ -139,7 +139,7 @@ func (p *releaseParser) continuation(line string) error {
 		return fmt.Errorf("malformed hash")
 	}
 	size, err := strconv.ParseUint(words[1], 10, 63)
-	if err != nil || words[1][0] == '+' {
+	if err != nil {
 		return fmt.Errorf("malformed size")
 	}
 	return p.file(words[2], int64(size), hash)

@@ -150,7 +150,7 @@ func newPackage(raw deb.RawStanza) (Package, error) {
 		}
 	}
 	n, err := strconv.ParseUint(size, 10, 63)
-	if err != nil || size[0] == '+' {
+	if err != nil {
 		return p, errors.New("malformed size")
 	}
 	p.File.Size = int64(n)

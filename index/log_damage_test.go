@@ -1,0 +1,102 @@
+package index
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"io/fs"
+	"slices"
+	"testing"
+)
+
+// TestDamage changes one byte of each blob in turn, then takes it away.
+func TestDamage(t *testing.T) {
+	whole := newMemBlobs()
+	stanzas := makeStanzas(0, 400)
+	l := mustApply(t, whole, NewLog(Zstd), Edit{Add: stanzas})
+	state := l.State()
+	for id := range l.BlobIDs() {
+		for _, gone := range []bool{false, true} {
+			blobs := whole.only(l)
+			want := fs.ErrNotExist
+			if gone {
+				delete(blobs.data, id)
+			} else {
+				want = ErrCorrupt
+				blobs.data[id] = bytes.Clone(blobs.data[id])
+				blobs.data[id][len(blobs.data[id])/2] ^= 1
+			}
+			if err := readEverything(t.Context(), blobs, state); !errors.Is(err, want) {
+				t.Errorf("blob %s, gone %t: %v", id, gone, err)
+			}
+		}
+	}
+	if err := readEverything(t.Context(), whole.only(l), state); err != nil {
+		t.Errorf("undamaged: %v", err)
+	}
+}
+
+func readEverything(ctx context.Context, b Blobs, state []byte) error {
+	l, err := LoadLog(ctx, b, state)
+	if err != nil {
+		return err
+	}
+	for i := range l.files {
+		f, err := l.Open(ctx, b, l.ext(i))
+		if err != nil {
+			return err
+		}
+		if _, err := io.Copy(io.Discard, f); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func TestDamagedState(t *testing.T) {
+	blobs := newMemBlobs()
+	l := mustApply(t, blobs, NewLog(), Edit{Add: makeStanzas(0, 200)})
+	state := l.State()
+	for i := range state {
+		bad := bytes.Clone(state)
+		bad[i] ^= 0x40
+		if _, err := LoadLog(t.Context(), blobs, bad); !errors.Is(err, ErrCorrupt) {
+			t.Fatalf("byte %d changed: %v", i, err)
+		}
+	}
+	for _, bad := range [][]byte{nil, state[:20], state[:len(state)-1], append(bytes.Clone(state), 0)} {
+		if _, err := LoadLog(t.Context(), blobs, bad); !errors.Is(err, ErrCorrupt) {
+			t.Errorf("%d bytes in place of %d: %v", len(bad), len(state), err)
+		}
+	}
+}
+
+// TestForeignHashStates loads a Log whose hash states this program cannot
+// continue, as could happen after a change of Go's hash functions.
+func TestForeignHashStates(t *testing.T) {
+	blobs := newMemBlobs()
+	stanzas := makeStanzas(0, 60)
+	l := mustApply(t, blobs, newLog(small), Edit{Add: stanzas})
+	foreign := *l
+	foreign.segs = nil
+	for _, s := range l.segs {
+		s = s.first(s.chunks())
+		for i := range s.parts {
+			s.parts[i].state = "\x03sha\x01x"
+		}
+		if err := s.save(t.Context(), blobs); err != nil {
+			t.Fatal(err)
+		}
+		foreign.segs = append(foreign.segs, s)
+	}
+	got, err := loadLog(t.Context(), blobs, small, foreign.State())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(got.Files("x"), l.Files("x")) {
+		t.Error("files differ")
+	}
+	got = mustApply(t, blobs, got, Edit{Add: stanzas[:1]})
+	checkLog(t, blobs, got, append(slices.Clone(stanzas), stanzas[0]))
+}
