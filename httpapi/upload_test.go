@@ -147,7 +147,7 @@ func TestUploadBodies(t *testing.T) {
 	tests := []struct {
 		name, contentType, body string
 		status                  int
-		code                    string
+		code                    string // or "=" and the message of the only error
 	}{
 		{"JSON", "application/json", `{}`, 422, "unsupported_content_type"},
 		{"other multipart", "multipart/mixed; boundary=b", whole, 422, "unsupported_content_type"},
@@ -155,12 +155,12 @@ func TestUploadBodies(t *testing.T) {
 		{"empty boundary", `multipart/form-data; boundary=""`, whole, 422, "unsupported_content_type"},
 		{"long boundary", "multipart/form-data; boundary=" + strings.Repeat("b", 71), whole, 422, "unsupported_content_type"},
 		{"empty body", "multipart/form-data; boundary=b", "", 422, "validation_failed"},
-		{"never closed", "multipart/form-data; boundary=b", strings.TrimSuffix(whole, "--b--\r\n"), 422, "validation_failed"},
-		{"other boundary", "multipart/form-data; boundary=c", whole, 422, "validation_failed"},
-		{"big part header", "multipart/form-data; boundary=b", "--b\r\nX: " + strings.Repeat("x", 1<<20) + "\r\n" + whole, 422, "validation_failed"},
-		{"long preamble", "multipart/form-data; boundary=b", strings.Repeat("x\r\n", 50_000) + whole, 422, "validation_failed"},
-		{"long epilogue", "multipart/form-data; boundary=b", whole + strings.Repeat("x", 100_000), 422, "validation_failed"},
-		{"100,000 parts", "multipart/form-data; boundary=b", strings.Repeat(disposition(`name="x"`)+"\r\n", 100_000) + whole, 422, "validation_failed"},
+		{"never closed", "multipart/form-data; boundary=b", strings.TrimSuffix(whole, "--b--\r\n"), 422, "=must be complete and well-formed multipart/form-data"},
+		{"other boundary", "multipart/form-data; boundary=c", whole, 422, "=must be complete and well-formed multipart/form-data"},
+		{"big part header", "multipart/form-data; boundary=b", "--b\r\nX: " + strings.Repeat("x", 1<<20) + "\r\n" + whole, 422, "=must not have more than 65536 bytes beside the file"},
+		{"long preamble", "multipart/form-data; boundary=b", strings.Repeat("x\r\n", 50_000) + whole, 422, "=must not have more than 65536 bytes beside the file"},
+		{"long epilogue", "multipart/form-data; boundary=b", whole + strings.Repeat("x", 100_000), 422, "=must not have more than 65536 bytes beside the file"},
+		{"100,000 parts", "multipart/form-data; boundary=b", strings.Repeat(disposition(`name="x"`)+"\r\n", 100_000) + whole, 422, "=is not a known part"},
 		{"nameless disposition", "multipart/form-data; boundary=b", "--b\r\n\r\nx\r\n" + whole, 422, "validation_failed"},
 		{"file name with a path", "multipart/form-data; boundary=b",
 			disposition(`name="file"; filename="../../x.deb"; filename*=UTF-8''..%2fx.deb`) + deb + "\r\n" + jammy + "--b--\r\n", 201, ""},
@@ -168,14 +168,16 @@ func TestUploadBodies(t *testing.T) {
 			"hi\r\n" + disposition(`name="file"`) + deb + "\r\n" + jammy + "--b--\r\nbye", 200, ""},
 	}
 	for _, test := range tests {
-		start := time.Now()
 		a := f.do("POST", "/upload/", token, strings.NewReader(test.body), "Content-Type", test.contentType)
 		var p problem
 		json.Unmarshal([]byte(a.body), &p)
-		if a.status != test.status || p.Code != test.code {
+		got := p.Code
+		if len(p.Errors) == 1 && strings.HasPrefix(test.code, "=") {
+			got = "=" + p.Errors[0].Message
+		}
+		if a.status != test.status || got != test.code {
 			t.Errorf("%s: %d %s", test.name, a.status, a.body)
 		}
-		t.Logf("%s: %v", test.name, time.Since(start))
 		f.spooled()
 	}
 	f.do("POST", "/upload/", token, strings.NewReader(whole), "Content-Type", "multipart/form-data; boundary=b", "Content-Encoding", "gzip").
