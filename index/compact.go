@@ -11,15 +11,13 @@ import (
 	"github.com/repod-io/repod/deb"
 )
 
-const compactAfter = 4 << 20
-
 // NeedsCompaction reports whether Compact would pay: when what was sealed
 // since the last compaction exceeds 4 MiB and half of what is in order, so
 // that each byte is rewritten a logarithmic number of times in all, or when
 // removals have left many small chunks.
 func (l *Log) NeedsCompaction() bool {
 	sealed, sorted := l.start(l.chunks, 0), l.start(l.sorted, 0)
-	if sealed-sorted >= max(compactAfter, sorted/2) {
+	if sealed-sorted >= max(int64(l.layout.minimum), sorted/2) {
 		return true
 	}
 	return int64(l.chunks) > 2*int64(l.layout.segment)+2*sealed/int64(l.layout.tail)

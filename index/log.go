@@ -34,13 +34,14 @@ var ErrMoved = errors.New("index changed meanwhile")
 type layout struct {
 	tail    int // bytes of text, at most, that are not sealed
 	compact int // bytes of text, at most, in a compacted chunk
+	minimum int // bytes of text, at least, for which compaction pays
 	segment int // chunks in a segment
 }
 
 // The tail is recompressed by each append, so its size decides what an append
 // costs; chunks of that size lose 2 % against one gzip member. Compacted chunks
 // change seldom and compress as well as a whole file.
-var usual = layout{tail: 128 << 10, compact: 1 << 20, segment: 64}
+var usual = layout{tail: 128 << 10, compact: 1 << 20, minimum: 4 << 20, segment: 64}
 
 // A Log is one Packages file: stanzas in the order in which they were added.
 //

@@ -64,12 +64,12 @@ func TestForeignDecompressors(t *testing.T) {
 // TestAppendCost is what the design is for: an append reads nothing and writes
 // nothing, or one chunk and one list, at any size of the log.
 func TestAppendCost(t *testing.T) {
-	for _, size := range []int{100, 1000, 12000} {
+	for _, size := range []int{100, 1000, 10000} {
 		blobs := newMemBlobs()
 		l := mustApply(t, blobs, NewLog(), Edit{Add: makeStanzas(0, size)})
 		blobs.gets, blobs.written = 0, 0
 		seals := 0
-		for i := range 400 {
+		for i := range 200 {
 			blobs.puts = 0
 			before := l.chunks
 			l = mustApply(t, blobs, l, Edit{Add: [][]byte{makeStanza(size + i)}})
@@ -196,13 +196,13 @@ func TestUnfitStanzas(t *testing.T) {
 
 func TestNeedsCompaction(t *testing.T) {
 	blobs := newMemBlobs()
-	l := NewLog()
+	l := newLog(small)
 	var last int64 // sealed at the last compaction
 	times := 0
 	for range 40 {
-		l = mustApply(t, blobs, l, Edit{Add: makeStanzas(l.Len(), 1000)})
+		l = mustApply(t, blobs, l, Edit{Add: makeStanzas(l.Len(), 10)})
 		sealed := l.start(l.chunks, 0)
-		if want := sealed-last >= max(4<<20, last/2); l.NeedsCompaction() != want {
+		if want := sealed-last >= max(int64(small.minimum), last/2); l.NeedsCompaction() != want {
 			t.Fatalf("%d bytes sealed, %d in order: needs compaction: %t", sealed, last, !want)
 		} else if !want {
 			continue
@@ -222,7 +222,9 @@ func TestNeedsCompaction(t *testing.T) {
 		t.Errorf("compacted %d times", times)
 	}
 	// Removals that leave crumbs count as well.
-	crumbs := newLog(small)
+	lazy := small
+	lazy.minimum = 1 << 30
+	crumbs := newLog(lazy)
 	for i := range 200 {
 		crumbs = mustApply(t, blobs, crumbs, Edit{Add: [][]byte{paddedStanza("c", i, small.tail-100)}})
 		crumbs = mustApply(t, blobs, crumbs, Edit{Add: [][]byte{paddedStanza("d", i, 60)}})

@@ -182,6 +182,14 @@ func readLog(t fatalf, b Blobs, l *Log, ext string) []byte {
 	return raw
 }
 
+var zstdDecoder = sync.OnceValue(func() *zstd.Decoder {
+	r, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1))
+	if err != nil {
+		panic(err)
+	}
+	return r
+})
+
 func decompress(t fatalf, ext string, raw []byte) []byte {
 	t.Helper()
 	var r io.Reader = bytes.NewReader(raw)
@@ -193,12 +201,11 @@ func decompress(t fatalf, ext string, raw []byte) []byte {
 		}
 		r = zr
 	case ".zst":
-		zr, err := zstd.NewReader(r, zstd.WithDecoderConcurrency(1))
+		plain, err := zstdDecoder().DecodeAll(raw, nil)
 		if err != nil {
 			t.Fatalf("%v", err)
 		}
-		defer zr.Close()
-		r = zr
+		return plain
 	}
 	plain, err := io.ReadAll(r)
 	if err != nil {
