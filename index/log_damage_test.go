@@ -100,3 +100,30 @@ func TestForeignHashStates(t *testing.T) {
 	got = mustApply(t, blobs, got, Edit{Add: stanzas[:1]})
 	checkLog(t, blobs, got, append(slices.Clone(stanzas), stanzas[0]))
 }
+
+// TestBentChunkList loads lists that were stored as they are, but make no
+// sense: chunks that end before they begin, and such.
+func TestBentChunkList(t *testing.T) {
+	blobs := newMemBlobs()
+	l := mustApply(t, blobs, newLog(small), Edit{Add: makeStanzas(0, 20)})
+	for name, bend := range map[string]func(s *segment){
+		"backwards":   func(s *segment) { s.chunk(1)[0].end = s.chunk(0)[0].end - 1 },
+		"no text":     func(s *segment) { s.chunk(1)[0].end = s.chunk(0)[0].end },
+		"no member":   func(s *segment) { s.chunk(1)[1].end = s.chunk(0)[1].end },
+		"huge":        func(s *segment) { s.chunk(0)[0].end = maxChunk + 1 },
+		"long state":  func(s *segment) { s.chunk(0)[0].state = string(make([]byte, maxHashState+1)) },
+		"many chunks": func(s *segment) { s.stanzas, s.parts = append(s.stanzas, s.stanzas...), append(s.parts, s.parts...) },
+		"one stream":  func(s *segment) { s.parts = s.parts[:len(s.stanzas)] },
+	} {
+		s := l.segs[0].first(l.segs[0].chunks())
+		bend(s)
+		if err := s.save(t.Context(), blobs); err != nil {
+			t.Fatal(err)
+		}
+		bent := *l
+		bent.segs = append([]*segment{s}, l.segs[1:]...)
+		if _, err := loadLog(t.Context(), blobs, small, bent.State()); !errors.Is(err, ErrCorrupt) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
