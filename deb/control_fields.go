@@ -26,13 +26,21 @@ var singleLineFields = []string{
 
 // setControl checks a control stanza and fills the fields that come from it.
 func (p *Package) setControl(s *Stanza) error {
-	for name := range s.All() {
+	last := ""
+	for name, value := range s.All() {
+		last = value
+		if len(name) == 1 {
+			return malformed("control-field-name", "field name %s is too short for dpkg", quote(name))
+		}
 		if containsFold(archiveFields, name) {
 			return malformed("control-archive-field", "field %s belongs to the archive, not to a package", name)
 		}
 		if containsFold(obsoleteFields, name) {
 			return malformed("control-obsolete-field", "field %s is obsolete and ambiguous", name)
 		}
+	}
+	if last == "" {
+		return malformed("control-empty-field", "the last field is empty, which dpkg takes for a truncated file")
 	}
 	for _, name := range singleLineFields {
 		if strings.IndexByte(s.Get(name), '\n') >= 0 {
@@ -124,14 +132,14 @@ func (p *Package) setSource(s *Stanza) error {
 
 func (p *Package) setFlags(s *Stanza) error {
 	for _, name := range []string{"Essential", "Protected", "Important", "Build-Essential"} {
-		if v, ok := s.Lookup(name); ok && v != "yes" && v != "no" {
+		if v := s.Get(name); v != "" && v != "yes" && v != "no" {
 			return malformed("control-flag", "field %s is %s instead of yes or no", name, quote(v))
 		}
 	}
 	p.Essential = s.Get("Essential") == "yes"
 	p.MultiArch = s.Get("Multi-Arch")
-	if v, ok := s.Lookup("Multi-Arch"); ok && !slices.Contains([]string{"no", "same", "foreign", "allowed"}, v) {
-		return malformed("control-multi-arch", "Multi-Arch is %s", quote(v))
+	if !slices.Contains([]string{"", "no", "same", "foreign", "allowed"}, p.MultiArch) {
+		return malformed("control-multi-arch", "Multi-Arch is %s", quote(p.MultiArch))
 	}
 	if p.MultiArch == "same" && p.Architecture == "all" {
 		return malformed("control-multi-arch", "a package for all architectures cannot be Multi-Arch: same")
@@ -178,8 +186,7 @@ func validWord(s string) bool {
 	return s != ""
 }
 
-// checkRelations parses every relationship field. An empty one is refused as
-// by dpkg.
+// checkRelations parses every relationship field.
 func checkRelations(s *Stanza) error {
 	for _, f := range relationFields {
 		value, ok := s.Lookup(f.name)

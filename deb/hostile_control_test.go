@@ -43,7 +43,8 @@ func hostileControl() []hostile {
 		{"CF maintainer is folded", "control-folded-field", withField("Maintainer: a\n b")},
 		{"CF name and version are too long together", "control-name-too-long",
 			withControl("Package: " + strings.Repeat("a", 128) + "\nVersion: " + strings.Repeat("1", 130) + "\nArchitecture: amd64\n")},
-		{"CF Depends is empty", "control-relations", withField("Depends:")},
+		{"CF last field is empty", "control-empty-field", withField("Homepage:")},
+		{"CF field name of one letter", "control-field-name", withField("X: y")},
 		{"CF Depends ends in a comma", "control-relations", withField("Depends: a,")},
 		{"CF Depends with substitution", "control-relations", withField("Depends: ${shlibs:Depends}")},
 		{"CF Depends with architectures", "control-relations", withField("Depends: a [amd64]")},
@@ -80,7 +81,7 @@ func hostileControl() []hostile {
 		{"Installed-Size: many", "control-installed-size"}, {"Installed-Size: -1", "control-installed-size"},
 		{"Installed-Size: +1", "control-installed-size"}, {"Installed-Size: 1e9", "control-installed-size"},
 		{"Installed-Size: 99999999999999999999", "control-installed-size"},
-		{"Multi-Arch: maybe", "control-multi-arch"}, {"Multi-Arch:", "control-multi-arch"},
+		{"Multi-Arch: maybe", "control-multi-arch"}, {"Multi-Arch: Same", "control-multi-arch"},
 		{"Essential: maybe", "control-flag"}, {"Protected: YES", "control-flag"},
 	} {
 		cases = append(cases, hostile{"CF " + c[0], c[1], withField(c[0])})

@@ -150,6 +150,7 @@ func hostileTars() []hostile {
 		{"TR multi-volume", "tar-type", inData(debtest.Header{Name: "./f", Type: 'M'})},
 		{"TR volume label", "tar-type", inData(debtest.Header{Name: "label", Type: 'V'})},
 		{"TR directory dump", "tar-type", inData(debtest.Header{Name: "./d/", Type: 'D', Content: "Yf\x00\x00"})},
+		{"TR contiguous file", "tar-type", inData(debtest.Header{Name: "./f", Type: '7', Content: "x"})},
 		{"TR unknown type", "tar-type", inData(debtest.Header{Name: "./f", Type: 'Q'})},
 
 		{"TR checksum wrong", "tar-checksum", withParts(func(p *parts) { p.data[5] ^= 1 })},

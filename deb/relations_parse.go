@@ -9,14 +9,17 @@ import (
 // ParseRelations reads the value of a relationship field of a binary or source
 // package: dependencies separated by commas, alternatives by "|". As in dpkg,
 // the obsolete operators "<" and ">" mean "<=" and ">=", a version without an
-// operator means "=", and an empty value or element is an error. Line breaks
-// count as blanks.
+// operator means "=", an empty value means no relations, and an empty element
+// is an error. Line breaks count as blanks.
 func ParseRelations(value string) (Relations, error) {
 	if len(value) > MaxRelationsLength {
 		return nil, fmt.Errorf("relations: %w: more than %d bytes", ErrTooLarge, MaxRelationsLength)
 	}
 	p := relationParser{rest: value}
 	var rels Relations
+	if p.skipBlanks(); p.rest == "" {
+		return rels, nil
+	}
 	for count := 1; ; count++ {
 		alt, err := p.alternatives(&count)
 		if err != nil {

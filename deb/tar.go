@@ -20,7 +20,6 @@ const (
 	tarBlkDevice  = '4'
 	tarDirectory  = '5'
 	tarFIFO       = '6'
-	tarContiguous = '7' // read as a regular file by all
 	tarLongLink   = 'K' // GNU: the next entry's link target
 	tarLongName   = 'L' // GNU: the next entry's name
 	tarSparse     = 'S'
@@ -202,7 +201,7 @@ func (t *tarReader) Read(p []byte) (int, error) {
 // treat differently.
 func checkType(h tarHeader) error {
 	switch h.typeflag {
-	case tarRegular, tarRegularOld, tarContiguous, tarHardlink, tarSymlink, tarDirectory:
+	case tarRegular, tarRegularOld, tarHardlink, tarSymlink, tarDirectory:
 	case tarSparse:
 		return malformed("tar-sparse", "sparse files are not allowed: %s", quote(h.name))
 	case tarPax, tarPaxGlobal, tarPaxSolaris:
@@ -212,7 +211,7 @@ func checkType(h tarHeader) error {
 	default:
 		return malformed("tar-type", "unknown entry type %q: %s", h.typeflag, quote(h.name))
 	}
-	if h.size != 0 && h.typeflag != tarRegular && h.typeflag != tarRegularOld && h.typeflag != tarContiguous {
+	if h.size != 0 && h.typeflag != tarRegular && h.typeflag != tarRegularOld {
 		return malformed("tar-size", "a directory or link has a size: %s", quote(h.name))
 	}
 	return nil

@@ -150,7 +150,6 @@ func unusualTars() []unusual {
 			}
 			return nil
 		}},
-		{"contiguous file", inData(debtest.Header{Name: "./f", Type: '7', Content: "x"}), nil},
 		{"owner beyond octal digits", inData(debtest.Header{Name: "./f", UID: 1 << 30, GID: 1 << 30}), func(pkg *deb.Package) error {
 			if f := pkg.Files[1]; f.UID != 1<<30 || f.GID != 1<<30 {
 				return fmt.Errorf("owner is %d, group %d", f.UID, f.GID)
@@ -195,7 +194,12 @@ func unusualControl() []unusual {
 		{"blanks around values", withControl("Package:hello\nVersion: \t1.0  \nArchitecture: amd64\t\n"), nil},
 		{"long description", withControl(minimal + description), nil},
 		{"description in UTF-8", withField("Description: Größe, 大きさ, \u2028 and \U0001f600"), nil},
-		{"empty field", withField("Homepage:"), nil},
+		{"empty fields", withField("Homepage:\nDepends:\nMulti-Arch:\nEssential: \nSection:\nSource:\nInstalled-Size:\nXY: z"), func(pkg *deb.Package) error {
+			if pkg.Source != "hello" || pkg.Relations("Depends") != nil {
+				return fmt.Errorf("source %q, Depends %q", pkg.Source, pkg.Relations("Depends"))
+			}
+			return nil
+		}},
 		{"user-defined fields", withField("X-Foo: bar\nXB-Baz: 1\nOriginal-Maintainer: a\nBuild-Ids: 0123"), nil},
 		{"folded Depends", withField("Depends: a,\n b (>= 1) |\n c"), nil},
 		{"obsolete operators", withField("Depends: a (< 1), b (> 2), c (3)"), nil},
