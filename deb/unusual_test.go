@@ -116,12 +116,6 @@ func unusualCompression() []unusual {
 
 func unusualTars() []unusual {
 	long := strings.Repeat("long-directory-name/", 10) + "file"
-	var deep []string
-	for i := range len(long) {
-		if long[i] == '/' {
-			deep = append(deep, long[:i])
-		}
-	}
 	openTar := func(t *debtest.Tar) []byte { return t.Open() }
 	return []unusual{
 		{"control without dot", withTar(new(debtest.Tar).File("control", minimal)), nil},
