@@ -61,12 +61,14 @@ func SQLiteDSN(path string) string {
 	return name.String()
 }
 
-// writerPragmas prepare the one SQLite connection that writes.
+// writerPragmas prepare the one SQLite connection that writes. Temporary files
+// are better than memory there: what a savepoint keeps in memory is a list that
+// each further statement walks through.
 var writerPragmas = []string{
 	"PRAGMA busy_timeout = 4000",
 	"PRAGMA synchronous = FULL",
 	"PRAGMA foreign_keys = ON",
-	"PRAGMA temp_store = MEMORY",
+	"PRAGMA temp_store = FILE",
 	"PRAGMA cache_size = -32768",
 	"PRAGMA journal_size_limit = 67108864",
 }

@@ -21,20 +21,7 @@ var (
 
 func openSQLite(t testing.TB) *DB {
 	t.Helper()
-	conn, err := sqlx.Open("sqlite", SQLiteDSN(t.TempDir()+"/repod.db"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	db, err := Open(t.Context(), conn, SQLite)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := db.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return db
+	return openSQLiteAt(t, t.TempDir()+"/repod.db")
 }
 
 func openPostgres(t testing.TB) *DB {
