@@ -29,7 +29,7 @@ const requestLimit = 60 * time.Second
 func newAPI(base, token string) *api {
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.Proxy = nil
-	transport.MaxIdleConnsPerHost = 256
+	transport.MaxIdleConns, transport.MaxIdleConnsPerHost = 0, 256
 	return &api{base, token, &http.Client{Transport: transport, Timeout: requestLimit}}
 }
 

@@ -53,6 +53,7 @@ func TestAptBesideChanges(t *testing.T) {
 			}
 		})
 	}
+	others.Go(func() { watch(ctx, t, c, check) })
 	apt.Wait()
 	stop()
 	others.Wait()
@@ -80,6 +81,37 @@ func TestAptBesideChanges(t *testing.T) {
 	fsck(t, s.Dir)
 	if left := leftovers(t, s.Dir); len(left) > 0 {
 		t.Errorf("left behind: %v", left)
+	}
+}
+
+// watch publishes packages and takes them away again, and looks each time
+// whether the answer came too early: the state that is served after it must
+// show the change.
+func watch(ctx context.Context, t *testing.T, c *api, check *checker) {
+	for n := 1; ctx.Err() == nil; n++ {
+		p := newPkg("watched", fmt.Sprintf("1.%d", n), 100)
+		for _, step := range []struct {
+			do    func() (*answer, error)
+			want  int
+			shows bool
+		}{
+			{func() (*answer, error) { return c.upload(t.Context(), "bookworm", p.Deb) }, http.StatusCreated, true},
+			{func() (*answer, error) { return c.remove(t.Context(), p) }, http.StatusNoContent, false},
+		} {
+			a, err := step.do()
+			if err != nil || a.Status != step.want {
+				t.Errorf("the watched package: %v, %+v", err, a)
+				return
+			}
+			st, err := check.verify(t.Context(), "bookworm", false)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			if _, ok := st.Packages[p.ID()]; ok != step.shows {
+				t.Errorf("after status %d, %s is listed: %v", step.want, p.ID(), ok)
+			}
+		}
 	}
 }
 
