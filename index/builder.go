@@ -97,7 +97,7 @@ func (w *builder) addChunk(ctx context.Context, text []byte, stanzas int, packed
 	for i, s := range w.sums {
 		var p part
 		if i == 0 {
-			s.write(text)
+			s.writeText(text)
 		} else {
 			s.write(packed[i-1])
 			p.blob = ids[i-1]
@@ -158,12 +158,13 @@ func (w *builder) logPacked(tail []byte, tailStanzas int, packed [][]byte) *Log 
 	}
 	for i, s := range w.sums {
 		if i == 0 {
-			s.write(tail)
+			s.writeText(tail)
 		} else if packed != nil {
 			s.write(packed[i-1])
 		}
 		l.files = append(l.files, s.file())
 	}
+	l.lines = w.sums[0].lines
 	return l
 }
 

@@ -89,6 +89,7 @@ func mustBeKnown(t *testing.T, err error) {
 func FuzzCleanStanza(f *testing.F) {
 	f.Add(makeStanza(1))
 	f.Add([]byte("Package: a\nVersion: 1\nArchitecture: all\nX:\n y\n .\n"))
+	f.Add([]byte("Package:a\nVersion:1\nArchitecture:all\n continued"))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		s, err := cleanStanza(data)
 		if err != nil {

@@ -34,12 +34,26 @@ func cleanStanza(text []byte) ([]byte, error) {
 	if bytes.ContainsAny(text, "\x00\r") {
 		return nil, fmt.Errorf("%w: carriage return or NUL in it", ErrStanza)
 	}
+	var seen [len(idFields)]bool
+	last := -1
 	for line := range bytes.Lines(text) {
-		switch {
-		case len(bytes.TrimSpace(line)) == 0:
+		if len(bytes.TrimSpace(line)) == 0 {
 			return nil, fmt.Errorf("%w: blank line in it", ErrStanza)
-		case line[0] != ' ' && line[0] != '\t' && bytes.IndexByte(line, ':') < 1:
+		}
+		if line[0] == ' ' || line[0] == '\t' {
+			if last >= 0 {
+				return nil, fmt.Errorf("%w: second line of %s", ErrStanza, idFields[last])
+			}
+			continue
+		}
+		if bytes.IndexByte(line, ':') < 1 {
 			return nil, fmt.Errorf("%w: line without a field name", ErrStanza)
+		}
+		if last, _ = idField(line); last >= 0 {
+			if seen[last] {
+				return nil, fmt.Errorf("%w: %s twice", ErrStanza, idFields[last])
+			}
+			seen[last] = true
 		}
 	}
 	if id := stanzaID(text); id.Package == "" || id.Version == "" || id.Architecture == "" {
@@ -48,30 +62,31 @@ func cleanStanza(text []byte) ([]byte, error) {
 	return text, nil
 }
 
-// stanzaID finds the fields that make up an ID.
-func stanzaID(text []byte) ID {
-	var id ID
-	for missing := 3; missing > 0 && len(text) > 0; {
-		var line []byte
-		line, text, _ = bytes.Cut(text, []byte{'\n'})
-		for _, f := range [...]struct {
-			name  string
-			value *string
-		}{{"Package", &id.Package}, {"Version", &id.Version}, {"Architecture", &id.Architecture}} {
-			if v, ok := fieldValue(line, f.name); ok && *f.value == "" {
-				*f.value = string(v)
-				missing--
-			}
+var idFields = [...]string{"Package", "Version", "Architecture"}
+
+// idField returns which of the fields that make up an ID line is, or -1, and
+// its value.
+func idField(line []byte) (int, []byte) {
+	for i, name := range idFields {
+		if len(line) > len(name) && line[len(name)] == ':' && bytes.EqualFold(line[:len(name)], []byte(name)) {
+			return i, bytes.TrimSpace(line[len(name)+1:])
 		}
 	}
-	return id
+	return -1, nil
 }
 
-func fieldValue(line []byte, name string) ([]byte, bool) {
-	if len(line) <= len(name) || line[len(name)] != ':' || !bytes.EqualFold(line[:len(name)], []byte(name)) {
-		return nil, false
+// stanzaID returns the ID of a stanza that cleanStanza let in.
+func stanzaID(text []byte) ID {
+	var found [len(idFields)]string
+	for missing := len(idFields); missing > 0 && len(text) > 0; {
+		var line []byte
+		line, text, _ = bytes.Cut(text, []byte{'\n'})
+		if i, value := idField(line); i >= 0 {
+			found[i] = string(value)
+			missing--
+		}
 	}
-	return bytes.TrimSpace(line[len(name)+1:]), true
+	return ID{found[0], found[1], found[2]}
 }
 
 // nextStanza cuts the first stanza, without its line end, off text, which is

@@ -175,6 +175,8 @@ func TestUnfitStanzas(t *testing.T) {
 		"carriage return":  good + "Description: a\r\n",
 		"nul":              good + "Description: a\x00\n",
 		"no field name":    good + "nonsense\n",
+		"package twice":    good + "PACKAGE: b\n",
+		"long version":     "Package: a\nVersion: 1\n 2\nArchitecture: all\n",
 		"leading newline":  "\n" + good,
 		"too long":         good + "Description: " + strings.Repeat("x", maxStanza) + "\n",
 		"form feed line":   good + "Description: a\n \f\n b\n",

@@ -59,6 +59,8 @@ func (s *segment) encode() []byte {
 		for j, p := range s.chunk(i) {
 			if j > 0 {
 				out = append(out, p.blob[:]...)
+			} else {
+				out = binary.AppendUvarint(out, uint64(p.lines))
 			}
 			out = binary.AppendUvarint(out, uint64(p.end))
 			out = binary.AppendUvarint(out, uint64(len(p.state)))
@@ -87,15 +89,18 @@ func decodeSegment(data []byte, limit, streams int, before []part) (*segment, er
 			var p part
 			if j > 0 {
 				copy(p.blob[:], d.bytes(len(p.blob)))
+			} else {
+				p.lines = int64(d.number(maxStream))
 			}
 			p.end = int64(d.number(maxStream))
 			p.state = string(d.bytes(d.number(maxHashState)))
-			var start int64
+			var start mark
 			if before != nil {
-				start = before[j].end
+				start = before[j].mark
 			}
-			if size := p.end - start; size <= 0 || size > maxChunk {
-				d.fail("chunk of %d bytes", size)
+			size, lines := p.end-start.end, p.lines-start.lines
+			if size <= 0 || size > maxChunk || lines < 0 || lines > size {
+				d.fail("chunk of %d bytes, %d lines", size, lines)
 			}
 			s.parts = append(s.parts, p)
 		}

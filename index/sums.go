@@ -1,6 +1,7 @@
 package index
 
 import (
+	"bytes"
 	"crypto/md5"
 	"crypto/sha256"
 	"encoding"
@@ -13,9 +14,10 @@ import (
 
 // sums is the size and the running hashes of one stream.
 type sums struct {
-	size int64
-	sha  hash.Hash
-	md5  hash.Hash
+	size  int64
+	lines int64 // of the plain text; not counted in compressed streams
+	sha   hash.Hash
+	md5   hash.Hash
 }
 
 func newSums() *sums { return &sums{sha: sha256.New(), md5: md5.New()} }
@@ -26,9 +28,16 @@ func (s *sums) write(p []byte) {
 	s.md5.Write(p)
 }
 
+// writeText is write for the plain text.
+func (s *sums) writeText(p []byte) {
+	s.lines += int64(bytes.Count(p, []byte{'\n'}))
+	s.write(p)
+}
+
 // mark is a place in a stream from which its sums can be continued.
 type mark struct {
 	end   int64  // bytes before it
+	lines int64  // lines before it, if the stream is the plain text
 	state string // hash states, see sums.mark
 }
 
@@ -40,7 +49,7 @@ func (s *sums) mark() (mark, error) {
 	if err != nil {
 		return mark{}, fmt.Errorf("keeping hash state: %w", err)
 	}
-	return mark{end: s.size, state: string(state)}, nil
+	return mark{end: s.size, lines: s.lines, state: string(state)}, nil
 }
 
 func appendState(dst []byte, h hash.Hash) ([]byte, error) {
@@ -60,7 +69,7 @@ func appendState(dst []byte, h hash.Hash) ([]byte, error) {
 // version of the hash functions that this one does not understand.
 func (m mark) resume() (*sums, error) {
 	s := newSums()
-	s.size = m.end
+	s.size, s.lines = m.end, m.lines
 	rest := []byte(m.state)
 	for _, h := range []hash.Hash{s.sha, s.md5} {
 		n, w := binary.Uvarint(rest)
