@@ -45,6 +45,7 @@ const (
 // directory.
 type Dir struct {
 	root *os.Root
+	top  *os.File // the same directory
 
 	mu      sync.Mutex
 	durable map[string]bool // directories whose entries in their parents are flushed
@@ -66,7 +67,12 @@ func OpenDir(name string) (*Dir, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening storage: %w", err)
 	}
-	return &Dir{root: root, durable: make(map[string]bool), seed: maphash.MakeSeed()}, nil
+	top, err := root.Open(".")
+	if err != nil {
+		root.Close()
+		return nil, fmt.Errorf("opening storage: %w", err)
+	}
+	return &Dir{root: root, top: top, durable: make(map[string]bool), seed: maphash.MakeSeed()}, nil
 }
 
 // makeRoot creates name and its missing parents, and flushes each new entry.
@@ -93,7 +99,7 @@ func makeRoot(name string) error {
 
 // Close releases the directory. Files that are open stay readable; methods
 // called later fail.
-func (d *Dir) Close() error { return d.root.Close() }
+func (d *Dir) Close() error { return errors.Join(d.top.Close(), d.root.Close()) }
 
 // Open implements [Backend]. The reader is an *[os.File].
 func (d *Dir) Open(ctx context.Context, key string) (io.ReadCloser, Info, error) {
@@ -111,17 +117,14 @@ func (d *Dir) Open(ctx context.Context, key string) (io.ReadCloser, Info, error)
 }
 
 func (d *Dir) open(key string) (*os.File, Info, error) {
-	// Opening a FIFO would wait for its other end.
-	if fi, err := d.root.Lstat(key); err != nil {
-		return nil, Info{}, err
-	} else if !fi.Mode().IsRegular() {
-		return nil, Info{}, fs.ErrNotExist
-	}
-	f, err := d.root.Open(key)
+	f, err := openBeneath(d.top, d.root, key)
 	if err != nil {
 		return nil, Info{}, err
 	}
 	fi, err := f.Stat()
+	if err == nil && !fi.Mode().IsRegular() {
+		err = fs.ErrNotExist
+	}
 	if err != nil {
 		f.Close()
 		return nil, Info{}, err
