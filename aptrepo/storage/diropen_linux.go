@@ -47,7 +47,7 @@ func openat2(dir *os.File, key string, how *unix.OpenHow) (fd int, err error) {
 		return -1, err
 	}
 	if closed := conn.Control(func(at uintptr) { fd, err = unix.Openat2(int(at), key, how) }); closed != nil {
-		return -1, closed
+		return -1, os.ErrClosed
 	}
 	return fd, err
 }
