@@ -164,7 +164,6 @@ func (w *builder) logPacked(tail []byte, tailStanzas int, packed [][]byte) *Log 
 		}
 		l.files = append(l.files, s.file())
 	}
-	l.lines = w.sums[0].lines
 	return l
 }
 
