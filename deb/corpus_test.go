@@ -5,6 +5,7 @@ import (
 	"errors"
 	"runtime"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/repod-io/repod/deb"
@@ -60,13 +61,17 @@ func openssl() []byte {
 	return debtest.Package{Name: "openssl", Version: "99:9"}.ControlTar()
 }
 
-func hostilePackages() []hostile {
+// hostilePackages returns all of them. Each is built once: some are large.
+var hostilePackages = sync.OnceValue(func() []hostile {
 	var all []hostile
 	for _, class := range [][]hostile{hostileArchives(), hostileCompression(), hostileTars(), hostileLinks(), hostileControl()} {
 		all = append(all, class...)
 	}
+	for i := range all {
+		all[i].build = sync.OnceValue(all[i].build)
+	}
 	return all
-}
+})
 
 func TestHostilePackages(t *testing.T) {
 	seen := map[string]bool{}

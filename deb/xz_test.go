@@ -55,7 +55,7 @@ func machineCode(t testing.TB, n int) []byte {
 // TestXZLikeXZ reads what the xz command writes, in many ways.
 func TestXZLikeXZ(t *testing.T) {
 	needXZ(t)
-	code := machineCode(t, 300_001)
+	code := machineCode(t, 150_001)
 	for _, args := range []string{
 		"-0", "-6", "-9", "--check=none -0", "--check=crc32 -0", "--check=sha256 -0", "--block-size=10000 -0",
 		"-T2 --block-size=50000 -0", "--x86 --lzma2=preset=0", "--x86=start=4096 --lzma2=preset=0",

@@ -10,9 +10,11 @@ import (
 	"bytes"
 	"compress/gzip"
 	"fmt"
+	"io"
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/klauspost/compress/zstd"
 	"github.com/ulikunitz/xz"
@@ -161,31 +163,44 @@ func (p Package) FileName() string {
 
 // Compress compresses data. It panics when the compression is unknown.
 func Compress(c Compression, data []byte) []byte {
-	var buf bytes.Buffer
 	switch c {
 	case None:
 		return data
 	case Gzip:
-		w := gzip.NewWriter(&buf)
-		w.Write(data) // to memory, as below
-		w.Close()
+		w := gzipWriters.Get().(*gzip.Writer)
+		defer gzipWriters.Put(w)
+		var buf bytes.Buffer
+		w.Reset(&buf)
+		return finish(w, &buf, data)
 	case XZ:
+		var buf bytes.Buffer
 		w, err := xz.WriterConfig{DictCap: 1 << 16}.NewWriter(&buf)
 		if err != nil {
 			panic(fmt.Sprintf("debtest: xz: %v", err))
 		}
-		w.Write(data)
-		w.Close()
+		return finish(w, &buf, data)
 	case Zstd:
-		w, err := zstd.NewWriter(&buf, zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(zstd.SpeedFastest),
-			zstd.WithLowerEncoderMem(true))
+		return zstdEncoder().EncodeAll(data, nil)
+	}
+	panic(fmt.Sprintf("debtest: unknown compression %q", string(c)))
+}
+
+// finish writes data to a compressor that writes to buf. Writing to memory
+// does not fail.
+func finish(w io.WriteCloser, buf *bytes.Buffer, data []byte) []byte {
+	w.Write(data)
+	w.Close()
+	return buf.Bytes()
+}
+
+// Setting a compressor up takes longer than compressing a small package.
+var (
+	gzipWriters = sync.Pool{New: func() any { return gzip.NewWriter(nil) }}
+	zstdEncoder = sync.OnceValue(func() *zstd.Encoder {
+		w, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithLowerEncoderMem(true))
 		if err != nil {
 			panic(fmt.Sprintf("debtest: zstd: %v", err))
 		}
-		w.Write(data)
-		w.Close()
-	default:
-		panic(fmt.Sprintf("debtest: unknown compression %q", string(c)))
-	}
-	return buf.Bytes()
-}
+		return w
+	})
+)
