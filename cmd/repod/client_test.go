@@ -176,9 +176,11 @@ func TestRedirectIsNotFollowed(t *testing.T) {
 	srv := httptest.NewServer(http.RedirectHandler(other.URL, http.StatusTemporaryRedirect))
 	defer srv.Close()
 	c, _ := testClient(t, srv.URL, 5)
-	_, err := c.do(t.Context(), request{method: "POST", path: "/upload/", body: jsonBody(1)})
-	if err == nil || !strings.Contains(err.Error(), "set REPOD_URL") || asked.Load() {
-		t.Errorf("error %v, other host asked: %v", err, asked.Load())
+	for _, r := range []request{{method: "POST", path: "/upload/", body: jsonBody(1)}, {method: "GET", path: "/packages/"}} {
+		_, err := c.do(t.Context(), r)
+		if err == nil || !strings.Contains(err.Error(), "set REPOD_URL") || asked.Load() {
+			t.Errorf("%s: error %v, other host asked: %v", r.method, err, asked.Load())
+		}
 	}
 }
 
@@ -361,7 +363,10 @@ func TestRefusalComesBeforeTheBody(t *testing.T) {
 	if err := os.WriteFile(path, make([]byte, 8<<20), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Expect") != "100-continue" {
+			t.Error("the client does not wait for leave to send")
+		}
 		refuse(401, "invalid_token", "")(w)
 	}))
 	defer srv.Close()

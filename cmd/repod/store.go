@@ -149,7 +149,7 @@ func (c *storeConfig) open(ctx context.Context, log *slog.Logger) (*opened, erro
 		return nil, err
 	}
 	if _, err := os.Stat(c.files); err != nil { // OpenDir would create it
-		return nil, c.hint(err)
+		return nil, fmt.Errorf("no storage there (start repod serve once, or check --storage-url): %w", err)
 	}
 	files, err := storage.OpenDir(c.files)
 	if err != nil {
