@@ -1,6 +1,9 @@
 package aptrepo
 
-import "sync"
+import (
+	"iter"
+	"sync"
+)
 
 // formerKept is how many superseded generations of a distribution stay in
 // memory, for clients that fetched InRelease just before a publication. Older
@@ -27,16 +30,34 @@ func (f *formerSnapshots) add(s *snapshot) {
 // find returns a former generation that lists a file of that hash in dir, or
 // nil.
 func (f *formerSnapshots) find(dir, hash string) *snapshot {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	for i := range formerKept {
-		s := f.ring[(f.next+formerKept-1-i)%formerKept]
-		if s == nil {
-			continue
-		}
+	for s := range f.latestFirst() {
 		if _, ok := s.byHash[dir+"/"+hash]; ok {
 			return s
 		}
 	}
 	return nil
+}
+
+// patch returns a patch that led to a former generation.
+func (f *formerSnapshots) patch(name string) (indexFile, bool) {
+	for s := range f.latestFirst() {
+		if patch, ok := s.patches.made()[name]; ok {
+			return patch, true
+		}
+	}
+	return indexFile{}, false
+}
+
+func (f *formerSnapshots) latestFirst() iter.Seq[*snapshot] {
+	f.mu.Lock()
+	ring, next := f.ring, f.next
+	f.mu.Unlock()
+	return func(yield func(*snapshot) bool) {
+		for i := range formerKept {
+			s := ring[(next+formerKept-1-i)%formerKept]
+			if s != nil && !yield(s) {
+				return
+			}
+		}
+	}
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"path"
 	"slices"
 	"strings"
 	"time"
@@ -52,6 +51,9 @@ func (r *Repo) catchUp(ctx context.Context, codename string, h Head) error {
 		err = p.publish(ctx, h.LastSeq)
 	case s == nil || s.gen.Number < h.Generation:
 		_, err = p.refresh(ctx)
+	}
+	if err == nil && r.Materialise {
+		err = p.rematerialise(ctx)
 	}
 	if err != nil {
 		return fmt.Errorf("distribution %s: %w", codename, err)
@@ -263,7 +265,7 @@ func (p *publisher) inUse(ctx context.Context) (map[string]bool, error) {
 }
 
 // deleteUnused deletes old files below index/CODENAME/ that are not in used,
-// and by-hash files that Materialise wrote. Young ones may belong to a
+// and by-hash files and patches that Materialise wrote. Young ones may belong to a
 // publication that is under way on another server.
 func (p *publisher) deleteUnused(ctx context.Context, used map[string]bool, before time.Time) error {
 	var old []string
@@ -287,9 +289,7 @@ func (p *publisher) deleteUnused(ctx context.Context, used map[string]bool, befo
 	}
 	root := "dists/" + p.codename + "/"
 	err = collect(root, func(key string) bool {
-		dir, hash, ok := byHashName(strings.TrimPrefix(key, root))
-		_, current := cur.byHash[path.Join(dir, hash)]
-		return !ok || current
+		return !cur.staleFile(ctx, p.blobs, strings.TrimPrefix(key, root))
 	})
 	if err != nil {
 		return err

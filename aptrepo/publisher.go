@@ -1,7 +1,6 @@
 package aptrepo
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -27,6 +26,9 @@ type publisher struct {
 	busy     chan struct{} // holds one token while a run is on
 	current  atomic.Pointer[snapshot]
 	former   formerSnapshots
+	// materialised is the number of the generation that storage holds as
+	// whole files.
+	materialised atomic.Int64
 }
 
 func newPublisher(r *Repo, codename string) *publisher {
@@ -57,7 +59,7 @@ func (p *publisher) refresh(ctx context.Context) (*snapshot, error) {
 		return s, nil
 	}
 	if g.Number == 0 {
-		return &snapshot{gen: Generation{Distribution: p.codename}}, nil
+		return &snapshot{gen: Generation{Distribution: p.codename}, patches: new(patchSet)}, nil
 	}
 	s, err := loadSnapshot(ctx, p.blobs, g)
 	if err != nil {
@@ -147,10 +149,7 @@ func (p *publisher) advanceFrom(ctx context.Context, load func(context.Context) 
 			return err
 		}
 		p.swap(next)
-		if p.repo.Materialise {
-			return p.materialise(ctx, cur, next)
-		}
-		return nil
+		return p.materialise(ctx, cur, next)
 	}
 }
 
@@ -174,13 +173,20 @@ func (p *publisher) prepare(ctx context.Context, cur *snapshot, edit editor) (*s
 			Date:         later(now, cur.gen.Date),
 			PublishedAt:  now,
 		},
-		logs: logs,
+		logs:    logs,
+		patches: new(patchSet),
 	}
 	next.shared = next.gen.Date.Equal(cur.gen.Date)
 	static, err := staticFiles(d)
 	if err != nil {
 		return nil, err
 	}
+	advanceHistories(cur, next)
+	patchIndexes, err := next.makePatches(ctx, p.blobs)
+	if err != nil {
+		return nil, fmt.Errorf("patches of %s: %w", p.codename, err)
+	}
+	maps.Copy(static, patchIndexes)
 	next.list(static)
 	if err := p.sign(ctx, next, d); err != nil {
 		return nil, err
@@ -369,36 +375,4 @@ func stanzaOf(a *Artifact) ([]byte, error) {
 	return index.AppendStanza(nil, control, index.PackageFile{
 		Filename: a.Filename, Size: a.Size, MD5: a.MD5, SHA256: a.SHA256,
 	})
-}
-
-// materialise writes the files of next that differ from cur, InRelease last.
-func (p *publisher) materialise(ctx context.Context, cur, next *snapshot) error {
-	for name, f := range next.files {
-		if cur.files[name].entry == f.entry {
-			continue
-		}
-		dir := "dists/" + p.codename + "/"
-		byHash := dir + f.entry.ByHash()
-		for _, key := range []string{byHash, dir + name} {
-			if err := p.put(ctx, key, f, next); err != nil {
-				return err
-			}
-		}
-	}
-	for _, name := range []string{"Release", "Release.gpg", "InRelease"} {
-		err := p.repo.Storage.Put(ctx, "dists/"+p.codename+"/"+name, bytes.NewReader(next.heads[name].data))
-		if err != nil {
-			return storageError(err)
-		}
-	}
-	return nil
-}
-
-func (p *publisher) put(ctx context.Context, key string, f indexFile, s *snapshot) error {
-	file, err := f.open(ctx, p.blobs, s, false)
-	if err != nil {
-		return err
-	}
-	defer file.Close()
-	return storageError(p.repo.Storage.Put(ctx, key, file))
 }

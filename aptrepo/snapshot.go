@@ -29,6 +29,9 @@ type snapshot struct {
 	logs   map[string]*index.Log // by directory: "main/binary-amd64"
 	files  map[string]indexFile  // what Release lists, by path below dists/CODENAME/
 	byHash map[string]indexFile  // the same by directory + "/" + SHA-256
+
+	histories map[string]index.History // by directory
+	patches   *patchSet
 }
 
 // An indexFile is one file that a Release lists: a form of a log, or literal
@@ -42,16 +45,17 @@ type indexFile struct {
 
 // A manifest is a snapshot as it lies in storage.
 type manifest struct {
-	Distribution string            `json:"distribution"`
-	Number       int64             `json:"number"`
-	AppliedSeq   int64             `json:"applied_seq"`
-	Date         time.Time         `json:"date"`
-	Shared       bool              `json:"shared_date"`
-	Release      string            `json:"release"`
-	InRelease    string            `json:"in_release"`
-	ReleaseGPG   string            `json:"release_gpg"`
-	Static       map[string]string `json:"static"`
-	Logs         map[string][]byte `json:"logs"`
+	Distribution string                   `json:"distribution"`
+	Number       int64                    `json:"number"`
+	AppliedSeq   int64                    `json:"applied_seq"`
+	Date         time.Time                `json:"date"`
+	Shared       bool                     `json:"shared_date"`
+	Release      string                   `json:"release"`
+	InRelease    string                   `json:"in_release"`
+	ReleaseGPG   string                   `json:"release_gpg"`
+	Static       map[string]string        `json:"static"`
+	Logs         map[string][]byte        `json:"logs"`
+	Histories    map[string]index.History `json:"histories"`
 }
 
 // blobs keeps a distribution's chunks in storage.
@@ -162,6 +166,7 @@ func (s *snapshot) store(ctx context.Context, b blobs) (string, error) {
 		ReleaseGPG: string(s.heads["Release.gpg"].data),
 		InRelease:  string(s.heads["InRelease"].data),
 		Static:     s.static(),
+		Histories:  s.histories,
 		Logs:       make(map[string][]byte),
 	}
 	for dir, log := range s.logs {
@@ -186,7 +191,7 @@ func loadSnapshot(ctx context.Context, b blobs, g Generation) (*snapshot, error)
 	if err := json.Unmarshal(data, &m); err != nil {
 		return nil, fmt.Errorf("generation %d of %s: %w", g.Number, g.Distribution, err)
 	}
-	s := &snapshot{gen: g, shared: m.Shared, logs: make(map[string]*index.Log)}
+	s := &snapshot{gen: g, shared: m.Shared, logs: make(map[string]*index.Log), histories: m.Histories, patches: new(patchSet)}
 	s.setHeads([]byte(m.Release), []byte(m.ReleaseGPG), []byte(m.InRelease))
 	for dir, state := range m.Logs {
 		if s.logs[dir], err = index.LoadLog(ctx, b, state); err != nil {

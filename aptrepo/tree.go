@@ -46,6 +46,9 @@ func (r *Repo) OpenFile(ctx context.Context, name string) (*File, error) {
 	if err != nil {
 		return nil, err
 	}
+	if strings.Contains(file, patchMark) {
+		return p.openPatch(ctx, s, file)
+	}
 	return s.open(ctx, p.blobs, file)
 }
 
