@@ -200,7 +200,8 @@ func (a *appender) flush(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// finish returns the Log; what is not sealed is its tail.
+// finish returns the Log; what is not sealed is its tail, in memory of its own
+// because that of buf is as large as the largest chunk.
 func (a *appender) finish(ctx context.Context) (*Log, error) {
 	return a.log(ctx, bytes.Clone(a.buf), a.stanzas)
 }

@@ -41,13 +41,7 @@ func (f Format) valid() bool { return f == Gzip || f == Zstd }
 // Level 6 and the "better" level are where more effort stops paying on
 // Packages text.
 var (
-	gzipWriters = sync.Pool{New: func() any {
-		w, err := gzip.NewWriterLevel(io.Discard, 6)
-		if err != nil {
-			panic(err)
-		}
-		return w
-	}}
+	gzipWriters = gzipPool(6)
 	gzipReaders = sync.Pool{New: func() any { return new(gzip.Reader) }}
 	zstdEncoder = sync.OnceValue(func() *zstd.Encoder {
 		w, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedBetterCompression),
@@ -59,15 +53,29 @@ var (
 	})
 )
 
+func gzipPool(level int) *sync.Pool {
+	return &sync.Pool{New: func() any {
+		w, err := gzip.NewWriterLevel(io.Discard, level)
+		if err != nil {
+			panic(err)
+		}
+		return w
+	}}
+}
+
 // compress returns plain as one self-contained gzip member or zstd frame. The
 // same input gives the same bytes: no name and no time of day get in.
 func (f Format) compress(plain []byte) ([]byte, error) {
 	if f == Zstd {
 		return zstdEncoder().EncodeAll(plain, make([]byte, 0, len(plain)/3+64)), nil
 	}
+	return gzipWith(gzipWriters, plain)
+}
+
+func gzipWith(writers *sync.Pool, plain []byte) ([]byte, error) {
 	out := bytes.NewBuffer(make([]byte, 0, len(plain)/3+64))
-	w := gzipWriters.Get().(*gzip.Writer)
-	defer gzipWriters.Put(w)
+	w := writers.Get().(*gzip.Writer)
+	defer writers.Put(w)
 	w.Reset(out)
 	if _, err := w.Write(plain); err != nil {
 		return nil, fmt.Errorf("compressing: %w", err)

@@ -27,13 +27,13 @@ type State struct {
 type History []State
 
 // A client is helped only if the very state that it holds is remembered, and
-// each state costs a patch to make and to store. Hence the latest are kept;
-// then one of each power of two of publications back, for clients that come
-// regularly; and some that lasted long, because many clients hold those.
+// each state costs a patch to make and to store. Hence the latest are kept,
+// some at distances that double, and those that lasted long for their age,
+// because many clients hold them: the state of a night or of a weekend.
 const (
 	latestStates  = 4
 	lastingStates = 3
-	regularAge    = 128       // publications
+	spacedStates  = 64        // publications back, at most
 	maxPatch      = 256 << 10 // bytes of text that a patch adds
 )
 
@@ -77,7 +77,7 @@ func (h History) before(current State) History {
 		age := current.Serial - s.Serial
 		switch text := current.Size - s.Size; {
 		case age < 1 || text < 1 || text > maxPatch:
-		case age <= latestStates, age < regularAge && s.Serial%(1<<(bits.Len64(uint64(age))-1)) == 0:
+		case age <= latestStates, age <= spacedStates && s.Serial%(1<<(bits.Len64(uint64(age))-1)) == 0:
 			kept = append(kept, s)
 		default:
 			rest = append(rest, s)

@@ -127,3 +127,28 @@ func TestBentChunkList(t *testing.T) {
 		}
 	}
 }
+
+func TestGunzipSize(t *testing.T) {
+	member, err := Gzip.compress([]byte("0123456789"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		packed []byte
+		size   int64
+		good   bool
+	}{
+		"right":          {member, 10, true},
+		"too few":        {member, 11, false},
+		"too many":       {member, 9, false},
+		"cut short":      {member[:len(member)-1], 10, false},
+		"text after":     {append(bytes.Clone(member), "x"...), 10, false},
+		"member after":   {append(bytes.Clone(member), member...), 10, false},
+		"not compressed": {[]byte("0123456789"), 10, false},
+	} {
+		got, err := gunzip(c.packed, c.size, nil)
+		if c.good != (err == nil) || err != nil && !errors.Is(err, ErrCorrupt) || c.good && string(got) != "0123456789" {
+			t.Errorf("%s: %q, %v", name, got, err)
+		}
+	}
+}
