@@ -134,6 +134,9 @@ func TestVisitMeetsDamage(t *testing.T) {
 		return nil
 	}})
 	wantReason(t, err, "tar-truncated")
+	if f, ok := err.(*deb.FormatError); !ok || f.Member != "data.tar.gz" {
+		t.Errorf("got %v, want the fault itself with its member", err)
+	}
 }
 
 func TestInterrupt(t *testing.T) {
