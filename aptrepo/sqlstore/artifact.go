@@ -158,9 +158,12 @@ func (t *tx) InsertArtifact(a *aptrepo.Artifact) error {
 	if !inserted {
 		return t.conflict(a)
 	}
-	_, err = t.exec("INSERT INTO artifact_texts (artifact_id, description, control, folded) VALUES (?, ?, ?, ?)",
-		a.ID, a.Description, a.Control, searchText(a))
+	_, err = t.exec("INSERT INTO artifact_texts (artifact_id, description, control) VALUES (?, ?, ?)",
+		a.ID, a.Description, a.Control)
 	if err != nil {
+		return err
+	}
+	if _, err := t.exec("INSERT INTO search_texts (artifact_id, folded) VALUES (?, ?)", a.ID, searchText(a)); err != nil {
 		return err
 	}
 	if err := t.insertProvides(a); err != nil {
@@ -238,6 +241,7 @@ func (t *tx) DeleteArtifact(id int64) error {
 	for _, statement := range []string{
 		"DELETE FROM listings WHERE artifact_id = ?",
 		"DELETE FROM provides WHERE artifact_id = ?",
+		"DELETE FROM search_texts WHERE artifact_id = ?",
 		"DELETE FROM artifact_texts WHERE artifact_id = ?",
 		"DELETE FROM artifacts WHERE id = ?",
 	} {

@@ -39,44 +39,79 @@ func sortColumn(s aptrepo.Sort) (column, direction string, err error) {
 	return "", "", &aptrepo.FieldError{Field: "sort", Message: fmt.Sprintf("must not be %.20q", string(s))}
 }
 
-// A filter is the WHERE part of a listing.
-type filter struct {
-	conditions []string
-	args       []any
+// A condition is a part of WHERE and its parameters.
+type condition struct {
+	text string
+	args []any
 }
 
-func (f *filter) add(condition string, args ...any) {
-	f.conditions = append(f.conditions, condition)
-	f.args = append(f.args, args...)
+// A selection is what a listing reads: a table and the conditions on its rows,
+// which they call @. Searching has two forms, see searching.
+type selection struct {
+	dialect    Dialect
+	table      string // artifacts, or publications when in one distribution
+	id         string // column with the artifact's ID
+	published  string // expression on @: 1 for a published artifact, else 0
+	conditions []condition
+	all, one   condition // empty when not searching
 }
 
-func (f *filter) equal(column, value string) {
+func (s *selection) equal(column, value string) {
 	if value != "" {
-		f.add(column+" = ?", value)
+		s.conditions = append(s.conditions, condition{"@." + column + " = ?", []any{value}})
 	}
 }
 
-func (f *filter) where() string {
-	if len(f.conditions) == 0 {
-		return ""
-	}
-	return " WHERE " + strings.Join(f.conditions, " AND ")
-}
-
-// with returns the arguments of the filter and more.
-func (f *filter) with(more ...any) []any { return slices.Concat(f.args, more) }
-
-// filterOf selects artifacts a.
-func (d Dialect) filterOf(q aptrepo.PackageQuery) filter {
-	var f filter
+// selectionOf returns what a query selects. The table publications repeats of
+// each artifact what queries select and sort by.
+func (d Dialect) selectionOf(q aptrepo.PackageQuery) *selection {
+	s := &selection{dialect: d, table: "artifacts", id: "id", published: "CASE WHEN @.publications > 0 THEN 1 ELSE 0 END"}
 	if q.Distribution != "" {
-		f.add("a.id IN (SELECT artifact_id FROM publications WHERE distribution = ?)", q.Distribution)
+		s.table, s.id, s.published = "publications", "artifact_id", "1"
+		s.equal("distribution", q.Distribution)
+		s.conditions = append(s.conditions, condition{"@.sole = 1", nil})
 	}
-	f.equal("a.arch", q.Arch)
-	f.equal("a.status", string(q.Status))
-	f.equal("a.section", q.Section)
-	d.search(&f, "a.id", q.Q)
-	return f
+	s.equal("arch", q.Arch)
+	s.equal("status", string(q.Status))
+	s.equal("section", q.Section)
+	if q.Q != "" {
+		s.all, s.one = d.searching("@."+s.id, q.Q)
+	}
+	return s
+}
+
+// from renders FROM and WHERE with the conditions and more of them. The table
+// is called a.
+func (s *selection) from(more ...condition) condition { return s.as("a", more...) }
+
+func (s *selection) as(alias string, more ...condition) condition {
+	out := condition{" FROM " + s.table + " AS " + alias, nil}
+	word := " WHERE "
+	for _, c := range slices.Concat(s.conditions, more) {
+		if c.text == "" {
+			continue
+		}
+		out.text += word + of(alias, c.text)
+		out.args = append(out.args, c.args...)
+		word = " AND "
+	}
+	return out
+}
+
+// of renders an expression for a table of that alias.
+func of(alias, expression string) string { return strings.ReplaceAll(expression, "@.", alias+".") }
+
+// unselective is by how much more rows must match than a page ends at for the
+// page to be read in its order, testing each row, until it is full.
+const unselective = 20
+
+// page renders the FROM and WHERE that finds a page fastest, when total rows
+// match.
+func (s *selection) page(total int, bounds []any) (from condition, walk bool) {
+	if end := bounds[0].(int) + bounds[1].(int); end < total/unselective {
+		return s.from(s.one), true
+	}
+	return s.from(s.all), false
 }
 
 // ArtifactRows implements [aptrepo.Store].
@@ -86,17 +121,19 @@ func (d *DB) ArtifactRows(ctx context.Context, q aptrepo.PackageQuery) (aptrepo.
 	if err != nil {
 		return page, err
 	}
-	f := d.dialect.filterOf(q)
-	order := newestFirst
+	order := " ORDER BY " + newestFirst
 	if column != "name" || direction != "" {
-		order = "a." + column + direction + ", " + newestFirst
+		order = " ORDER BY a." + column + direction + ", " + newestFirst
 	}
+	s := d.dialect.selectionOf(q)
 	err = d.read(ctx, func(r querier) error {
-		if _, err := get(r, "SELECT COUNT(*) FROM artifacts a"+f.where(), f.args, &page.Total); err != nil {
+		total := s.from(s.all)
+		if _, err := get(r, "SELECT COUNT(*)"+total.text, total.args, &page.Total); err != nil {
 			return err
 		}
-		page.Items, err = ordered(r, "SELECT a.id FROM artifacts a"+f.where()+" ORDER BY "+order+" LIMIT ? OFFSET ?",
-			f.with(bounds(q.Page, q.PerPage)...))
+		limits := bounds(q.Page, q.PerPage)
+		from, _ := s.page(page.Total, limits)
+		page.Items, err = ordered(r, "SELECT a."+s.id+from.text+order+" LIMIT ? OFFSET ?", slices.Concat(from.args, limits))
 		return err
 	})
 	return page, err
@@ -130,42 +167,48 @@ func ordered(q querier, query string, args []any) ([]aptrepo.Artifact, error) {
 // PublishedRows implements [aptrepo.Store].
 func (d *DB) PublishedRows(ctx context.Context, q aptrepo.PublishedQuery) (aptrepo.Page[aptrepo.PublishedArtifact], error) {
 	var page aptrepo.Page[aptrepo.PublishedArtifact]
-	var f filter
-	f.add("p.distribution = ?", q.Distribution)
-	f.equal("p.arch", q.Arch)
-	f.equal("p.component", q.Component)
-	d.dialect.search(&f, "p.artifact_id", q.Q)
-	err := d.read(ctx, func(r querier) (err error) {
+	s := &selection{dialect: d.dialect, table: "publications", id: "artifact_id"}
+	s.equal("distribution", q.Distribution)
+	s.equal("arch", q.Arch)
+	s.equal("component", q.Component)
+	if q.Q != "" {
+		s.all, s.one = d.dialect.searching("@."+s.id, q.Q)
+	}
+	err := d.read(ctx, func(r querier) error {
 		about, err := distribution(r, q.Distribution)
 		if err != nil {
 			return err
 		}
 		page.Total = about.ArtifactCount
-		if len(f.conditions) > 1 {
-			if _, err := get(r, "SELECT COUNT(*) FROM publications p"+f.where(), f.args, &page.Total); err != nil {
+		if len(s.conditions) > 1 || q.Q != "" {
+			total := s.from(s.all)
+			if _, err := get(r, "SELECT COUNT(*)"+total.text, total.args, &page.Total); err != nil {
 				return err
 			}
 		}
-		page.Items, err = publishedPage(r, f, q)
+		limits := bounds(q.Page, q.PerPage)
+		from, _ := s.page(page.Total, limits)
+		from.args = append(from.args, limits...)
+		page.Items, err = publishedPage(r, from, q.Distribution)
 		return err
 	})
 	return page, err
 }
 
-func publishedPage(q querier, f filter, query aptrepo.PublishedQuery) ([]aptrepo.PublishedArtifact, error) {
+// publishedPage reads the publications of a page. What the index does not have
+// is read only of those.
+func publishedPage(q querier, from condition, codename string) ([]aptrepo.PublishedArtifact, error) {
 	var items []aptrepo.PublishedArtifact
 	var ids []int64
-	err := each(q, "SELECT p.artifact_id, p.component, p.published_at FROM publications p"+f.where()+
-		" ORDER BY p.name, p.version_key DESC, p.arch, p.component LIMIT ? OFFSET ?",
-		f.with(bounds(query.Page, query.PerPage)...), func(rows *sql.Rows) error {
-			var id, at int64
-			p := aptrepo.Publication{Distribution: query.Distribution}
-			err := rows.Scan(&id, &p.Component, &at)
-			p.PublishedAt = timeOf(at)
-			ids = append(ids, id)
-			items = append(items, aptrepo.PublishedArtifact{Publication: p})
-			return err
-		})
+	err := each(q, "SELECT a.artifact_id, a.component"+from.text+
+		" ORDER BY a.name, a.version_key DESC, a.arch, a.component LIMIT ? OFFSET ?", from.args, func(rows *sql.Rows) error {
+		var id int64
+		p := aptrepo.Publication{Distribution: codename}
+		err := rows.Scan(&id, &p.Component)
+		ids = append(ids, id)
+		items = append(items, aptrepo.PublishedArtifact{Publication: p})
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -174,7 +217,13 @@ func publishedPage(q querier, f filter, query aptrepo.PublishedQuery) ([]aptrepo
 		return nil, err
 	}
 	for i, id := range ids {
-		items[i].Artifact = byID[id]
+		item := &items[i]
+		item.Artifact = byID[id]
+		for _, p := range item.Publications {
+			if p.Distribution == codename && p.Component == item.Publication.Component {
+				item.Publication = p
+			}
+		}
 	}
 	return items, nil
 }

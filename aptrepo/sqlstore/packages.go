@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/repod-io/repod/aptrepo"
 )
@@ -17,35 +18,41 @@ func (d *DB) PackageRows(ctx context.Context, q aptrepo.PackageQuery) (aptrepo.P
 	if err != nil {
 		return page, err
 	}
-	f := d.dialect.filterOf(q)
-	names, total := f.namesQuery(column, direction), "SELECT COUNT(DISTINCT a.name) FROM artifacts a"+f.where()
-	args := f.args
-	if onlyPlace(q) {
-		names = "SELECT name FROM listings WHERE distribution = ? ORDER BY " + column + direction
-		if column != "name" {
-			names += ", name"
-		}
-		total = "SELECT COUNT(*) FROM listings WHERE distribution = ?"
-		args = []any{q.Distribution}
-	}
+	s := d.dialect.selectionOf(q)
 	err = d.read(ctx, func(r querier) error {
-		if _, err := get(r, total, args, &page.Total); err != nil {
+		total := s.from(s.all)
+		total.text = "SELECT COUNT(DISTINCT a.name)" + total.text
+		if onlyPlace(q) {
+			total = condition{"SELECT COUNT(*) FROM listings WHERE distribution = ?", []any{q.Distribution}}
+		}
+		if _, err := get(r, total.text, total.args, &page.Total); err != nil {
 			return err
 		}
-		var shown []string
-		err := each(r, names+" LIMIT ? OFFSET ?", slices.Concat(args, bounds(q.Page, q.PerPage)), func(rows *sql.Rows) error {
-			var name string
-			err := rows.Scan(&name)
-			shown = append(shown, name)
-			return err
-		})
+		limits := bounds(q.Page, q.PerPage)
+		query := s.names(column, direction, page.Total, limits)
+		if onlyPlace(q) {
+			query = listedNames(q.Distribution, column, direction)
+		}
+		names, err := texts(r, query.text+" LIMIT ? OFFSET ?", slices.Concat(query.args, limits))
 		if err != nil {
 			return err
 		}
-		page.Items, err = packageRows(r, shown, f, q.Distribution)
+		page.Items, err = packageRows(r, names, s, q.Distribution)
 		return err
 	})
 	return page, err
+}
+
+// texts reads a column of text.
+func texts(q querier, query string, args []any) ([]string, error) {
+	var all []string
+	err := each(q, query, args, func(rows *sql.Rows) error {
+		var text string
+		err := rows.Scan(&text)
+		all = append(all, text)
+		return err
+	})
+	return all, err
 }
 
 // onlyPlace reports whether q selects nothing beyond a distribution: table
@@ -54,31 +61,62 @@ func onlyPlace(q aptrepo.PackageQuery) bool {
 	return q.Q == "" && q.Arch == "" && q.Status == "" && q.Section == ""
 }
 
-// namesQuery lists the names of the artifacts that match, in an order by name
-// or by a column of the artifact that stands for the name.
-func (f *filter) namesQuery(column, direction string) string {
-	if column == "name" {
-		return "SELECT DISTINCT a.name FROM artifacts a" + f.where() + " ORDER BY a.name" + direction
+func listedNames(codename, column, direction string) condition {
+	order := " ORDER BY " + column + direction
+	if column != "name" {
+		order += ", name"
 	}
-	return `SELECT name FROM (SELECT a.name, a.` + column + `, ROW_NUMBER() OVER (PARTITION BY a.name
-			ORDER BY CASE WHEN a.publications > 0 THEN 0 ELSE 1 END, a.version_key DESC,
-				CASE WHEN a.arch = 'amd64' THEN 0 ELSE 1 END, a.arch) AS place
-		FROM artifacts a` + f.where() + `) AS ranked WHERE place = 1 ORDER BY ` + column + direction + `, name`
+	return condition{"SELECT name FROM listings WHERE distribution = ?" + order, []any{codename}}
+}
+
+// names lists the names of the artifacts that match, in an order by name or by
+// a column of the artifact that stands for the name.
+func (s *selection) names(column, direction string, total int, limits []any) condition {
+	from, walk := s.page(total, limits)
+	switch {
+	case column == "name":
+		from.text = "SELECT DISTINCT a.name" + from.text + " ORDER BY a.name" + direction
+	case walk:
+		return s.walkedNames(column, direction)
+	default:
+		from.text = `SELECT name FROM (SELECT a.name, a.` + column + `, ROW_NUMBER() OVER (PARTITION BY a.name
+			ORDER BY ` + of("a", s.published) + ` DESC, a.version_key DESC, ` + of("a", amd64) + ` DESC, a.arch) AS place` +
+			from.text + `) AS ranked WHERE place = 1 ORDER BY ` + column + direction + `, name`
+	}
+	return from
+}
+
+// amd64 is 1 for the architecture that is preferred, else 0.
+const amd64 = "CASE WHEN @.arch = 'amd64' THEN 1 ELSE 0 END"
+
+// walkedNames goes through the rows in the order of an index and takes those
+// that stand for their names, which others that match could do better.
+func (s *selection) walkedNames(column, direction string) condition {
+	rank := "(" + s.published + ", @.version_key, " + amd64 + ")"
+	better := s.as("b", s.one, condition{"b.name = a.name AND (" + of("b", rank) + " > " + of("a", rank) +
+		" OR " + of("b", rank) + " = " + of("a", rank) + " AND b.arch < a.arch)", nil})
+	out := s.from(s.one, condition{"NOT EXISTS (SELECT 1" + better.text + ")", better.args})
+	if s.dialect == SQLite { // it would rather sort all rows
+		out.text = strings.Replace(out.text, " AS a", " AS a INDEXED BY "+s.table+"_"+column, 1)
+	}
+	out.text = "SELECT a.name" + out.text + " ORDER BY a." + column + direction + ", a.name"
+	return out
 }
 
 // packageRows sums up the matching artifacts of each name.
-func packageRows(q querier, names []string, f filter, codename string) ([]aptrepo.PackageRow, error) {
+func packageRows(q querier, names []string, s *selection, codename string) ([]aptrepo.PackageRow, error) {
 	byName := make(map[string]*summary, len(names))
 	for _, name := range names {
 		byName[name] = &summary{}
 	}
 	byID := make(map[int64]*summary)
-	f.add("a.name IN (SELECT value FROM {texts})", list(names))
-	err := each(q, `SELECT a.id, a.name, a.version, a.version_key, a.arch, a.publications
-		FROM artifacts a`+f.where()+" ORDER BY "+newestFirst, f.args, func(rows *sql.Rows) error {
+	from := s.from(s.one, condition{"a.name IN (SELECT value FROM {texts})", []any{list(names)}})
+	err := each(q, "SELECT a."+s.id+", (SELECT x.version FROM artifacts x WHERE x.id = a."+s.id+
+		"), a.name, a.version_key, a.arch, "+of("a", s.published)+from.text+
+		" ORDER BY "+newestFirst, from.args, func(rows *sql.Rows) error {
 		var m member
 		var name string
-		err := rows.Scan(&m.id, &name, &m.version, &m.key, &m.arch, &m.publications)
+		err := rows.Scan(&m.id, &m.version, &name, &m.key, &m.arch, &m.published)
 		byName[name].add(m)
 		byID[m.id] = byName[name]
 		return err
@@ -94,17 +132,17 @@ func packageRows(q querier, names []string, f filter, codename string) ([]aptrep
 
 // A member is one of the artifacts that a row sums up.
 type member struct {
-	id           int64
-	version      string
-	key          []byte
-	arch         string
-	publications int64
+	id        int64
+	version   string
+	key       []byte
+	arch      string
+	published int64 // 1 or 0
 }
 
 // standsBefore reports whether m is the better artifact to stand for a name.
 func (m member) standsBefore(n member) bool {
-	if published := m.publications > 0; published != (n.publications > 0) {
-		return published
+	if m.published != n.published {
+		return m.published > n.published
 	}
 	if c := bytes.Compare(m.key, n.key); c != 0 {
 		return c > 0

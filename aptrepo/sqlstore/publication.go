@@ -9,7 +9,6 @@ type placed struct {
 	id           int64
 	name         string
 	version      string
-	versionKey   []byte
 	arch         string
 	size         int64
 	publications int64
@@ -17,8 +16,8 @@ type placed struct {
 
 func (t *tx) placed(id int64) (p placed, found bool, err error) {
 	p.id = id
-	found, err = get(t, "SELECT name, version, version_key, arch, size, publications FROM artifacts WHERE id = ?",
-		[]any{id}, &p.name, &p.version, &p.versionKey, &p.arch, &p.size, &p.publications)
+	found, err = get(t, "SELECT name, version, arch, size, publications FROM artifacts WHERE id = ?",
+		[]any{id}, &p.name, &p.version, &p.arch, &p.size, &p.publications)
 	return p, found, err
 }
 
@@ -49,14 +48,20 @@ func (t *tx) AddPublication(id int64, p aptrepo.Publication) (seq int64, added b
 	if !validText(p.Component) {
 		return 0, false, invalidText("component")
 	}
-	n, err := t.exec(`INSERT INTO publications
-		(distribution, artifact_id, component, published_at, name, version_key, arch)
-		VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
-		p.Distribution, id, p.Component, micros(p.PublishedAt), a.name, a.versionKey, a.arch)
+	elsewhere, err := t.publishedElsewhere(id, p.Distribution, p.Component)
+	if err != nil {
+		return 0, false, err
+	}
+	n, err := t.exec(`INSERT INTO publications (distribution, artifact_id, component, published_at, sole,
+			name, version_key, arch, status, section, size, uploaded_at)
+		SELECT CAST(? AS TEXT), id, CAST(? AS TEXT), CAST(? AS BIGINT), CAST(? AS BIGINT),
+			name, version_key, arch, status, section, size, uploaded_at FROM artifacts WHERE id = ?
+		ON CONFLICT DO NOTHING`,
+		p.Distribution, p.Component, micros(p.PublishedAt), integer(elsewhere == ""), id)
 	if err != nil || n == 0 {
 		return seq, false, err
 	}
-	seq, err = t.change(a, p.Distribution, p.Component, aptrepo.ChangeAdd, 1)
+	seq, err = t.change(a, p.Distribution, p.Component, aptrepo.ChangeAdd, elsewhere == "")
 	return seq, err == nil, err
 }
 
@@ -71,13 +76,38 @@ func (t *tx) RemovePublication(id int64, codename, component string) (seq int64,
 	if err != nil {
 		return 0, false, err
 	}
-	seq, err = t.change(a, codename, component, aptrepo.ChangeRemove, -1)
+	elsewhere, err := t.publishedElsewhere(id, codename, component)
+	if err != nil {
+		return 0, false, err
+	}
+	if elsewhere != "" {
+		// Of those that are left, one must be the sole one, and only one.
+		_, err = t.exec(`UPDATE publications SET sole = CASE WHEN component = ? THEN 1 ELSE 0 END
+			WHERE distribution = ? AND artifact_id = ?`, elsewhere, codename, id)
+		if err != nil {
+			return 0, false, err
+		}
+	}
+	seq, err = t.change(a, codename, component, aptrepo.ChangeRemove, elsewhere == "")
 	return seq, err == nil, err
 }
 
-// change keeps everything in step with a row of publications that came
-// (count is 1) or went (-1), and logs it.
-func (t *tx) change(a placed, codename, component string, kind aptrepo.ChangeKind, count int64) (seq int64, err error) {
+// publishedElsewhere returns another component of a distribution in which an
+// artifact is published, or "".
+func (t *tx) publishedElsewhere(id int64, codename, component string) (other string, err error) {
+	_, err = get(t, `SELECT component FROM publications
+		WHERE distribution = ? AND artifact_id = ? AND component <> ? ORDER BY component LIMIT 1`,
+		[]any{codename, id, component}, &other)
+	return other, err
+}
+
+// change keeps everything in step with a row of publications that came or
+// went, and logs it. sole says that the artifact is in no other component.
+func (t *tx) change(a placed, codename, component string, kind aptrepo.ChangeKind, sole bool) (seq int64, err error) {
+	count := int64(1)
+	if kind == aptrepo.ChangeRemove {
+		count = -1
+	}
 	_, err = t.exec("UPDATE artifacts SET publications = publications + ? WHERE id = ?", count, a.id)
 	if err != nil {
 		return 0, err
@@ -87,14 +117,8 @@ func (t *tx) change(a placed, codename, component string, kind aptrepo.ChangeKin
 			return 0, err
 		}
 	}
-	var other string
-	elsewhere, err := get(t, `SELECT component FROM publications
-		WHERE distribution = ? AND artifact_id = ? AND component <> ? LIMIT 1`, []any{codename, a.id, component}, &other)
-	if err != nil {
-		return 0, err
-	}
 	var names, size int64
-	if !elsewhere {
+	if sole {
 		size = count * a.size
 		if names, err = t.relist(codename, a.name); err != nil {
 			return 0, err

@@ -21,23 +21,37 @@ func searchText(a *aptrepo.Artifact) string {
 // trigram is the shortest text that the indexes can find.
 const trigram = 3
 
-// search keeps those artifacts, by a column of their IDs, whose name or
-// description has q in it.
-func (d Dialect) search(f *filter, column, q string) {
+// searching returns two forms of the condition that an artifact's name or
+// description has q in it, for the ID in a column: one to begin with, which
+// lists all that match, and one to test a single artifact. Which is cheaper
+// depends on how many match.
+func (d Dialect) searching(column, q string) (all, one condition) {
 	q = fold(q)
+	one = condition{"EXISTS (SELECT 1 FROM search_texts s WHERE s.artifact_id = " + column +
+		" AND " + d.position("s.folded") + " > 0)", []any{q}}
 	switch {
-	case q == "":
 	case !validText(q) || strings.Contains(q, fieldEnd):
-		f.add("1 = 0")
+		all = condition{"1 = 0", nil}
+		return all, all
 	case d == Postgres:
-		f.add(column+` IN (SELECT artifact_id FROM artifact_texts WHERE folded LIKE ?)`, "%"+likeEscaper.Replace(q)+"%")
+		all = condition{column + " IN (SELECT artifact_id FROM search_texts WHERE folded LIKE ?)",
+			[]any{"%" + likeEscaper.Replace(q) + "%"}}
 	case utf8.RuneCountInString(q) >= trigram:
 		// A phrase of trigrams, and so the text itself, which has no operators.
-		f.add(column+" IN (SELECT rowid FROM artifact_search WHERE artifact_search MATCH ?)",
-			`"`+strings.ReplaceAll(q, `"`, `""`)+`"`)
+		all = condition{column + " IN (SELECT rowid FROM artifact_search WHERE artifact_search MATCH ?)",
+			[]any{`"` + strings.ReplaceAll(q, `"`, `""`) + `"`}}
 	default:
-		f.add(column+" IN (SELECT artifact_id FROM artifact_texts WHERE instr(folded, ?) > 0)", q)
+		all = condition{column + " IN (SELECT artifact_id FROM search_texts WHERE " + d.position("folded") + " > 0)", []any{q}}
 	}
+	return all, one
+}
+
+// position is where in a column a parameter first occurs, or 0.
+func (d Dialect) position(column string) string {
+	if d == SQLite {
+		return "instr(" + column + ", ?)"
+	}
+	return "strpos(" + column + ", ?)"
 }
 
 // likeEscaper takes the meaning from what LIKE would read as a wildcard.

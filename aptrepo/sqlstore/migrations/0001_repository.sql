@@ -60,15 +60,19 @@ CREATE INDEX artifacts_filename ON artifacts (filename);
 -- Listings that filter or count read this index and not the table.
 CREATE INDEX artifacts_listing ON artifacts
 	(name, version_key DESC, arch, status, section, publications, size, uploaded_at, id);
-CREATE INDEX artifacts_uploaded ON artifacts (uploaded_at, name);
+CREATE INDEX artifacts_uploaded_at ON artifacts (uploaded_at, name);
 CREATE INDEX artifacts_size ON artifacts (size, name);
 
--- The long texts stand apart, so that artifacts can be read fast. folded is
--- what a search looks in: name and description in lower case.
+-- The long texts stand apart, so that artifacts can be read fast.
 CREATE TABLE artifact_texts (
 	artifact_id BIGINT PRIMARY KEY REFERENCES artifacts (id) ON DELETE CASCADE,
 	description {text} NOT NULL,
-	control     {text} NOT NULL,
+	control     {text} NOT NULL
+);
+
+-- What a search looks in: name and description in lower case.
+CREATE TABLE search_texts (
+	artifact_id BIGINT PRIMARY KEY REFERENCES artifacts (id) ON DELETE CASCADE,
 	folded      {text} NOT NULL
 );
 
@@ -81,20 +85,31 @@ CREATE TABLE provides (
 ) {clustered};
 CREATE INDEX provides_artifact ON provides (artifact_id);
 
--- name, version_key and arch are the artifact's, for the index below.
+-- From name on, the columns are the artifact's, for the indexes below. sole is
+-- 1 for one of an artifact's publications in a distribution and 0 for those in
+-- other components.
 CREATE TABLE publications (
 	distribution {text} NOT NULL REFERENCES distributions (codename),
 	artifact_id  BIGINT NOT NULL REFERENCES artifacts (id),
 	component    {text} NOT NULL,
 	published_at BIGINT NOT NULL,
+	sole         BIGINT NOT NULL,
 	name         {text} NOT NULL,
 	version_key  {blob} NOT NULL,
 	arch         {text} NOT NULL,
+	status       {text} NOT NULL,
+	section      {text} NOT NULL,
+	size         BIGINT NOT NULL,
+	uploaded_at  BIGINT NOT NULL,
 	PRIMARY KEY (distribution, artifact_id, component)
 ) {clustered};
 CREATE INDEX publications_artifact ON publications (artifact_id, distribution, component);
 CREATE INDEX publications_listing ON publications
 	(distribution, name, version_key DESC, arch, component, artifact_id);
+CREATE INDEX publications_sole ON publications
+	(distribution, name, version_key DESC, arch, status, section, size, uploaded_at, artifact_id) WHERE sole = 1;
+CREATE INDEX publications_uploaded_at ON publications (distribution, uploaded_at, name) WHERE sole = 1;
+CREATE INDEX publications_size ON publications (distribution, size, name) WHERE sole = 1;
 
 -- The artifact that stands for a name: among those of a distribution, or among
 -- all where distribution is ''.
@@ -106,7 +121,7 @@ CREATE TABLE listings (
 	size         BIGINT NOT NULL,
 	PRIMARY KEY (distribution, name)
 ) {clustered};
-CREATE INDEX listings_uploaded ON listings (distribution, uploaded_at, name);
+CREATE INDEX listings_uploaded_at ON listings (distribution, uploaded_at, name);
 CREATE INDEX listings_size ON listings (distribution, size, name);
 CREATE INDEX listings_artifact ON listings (artifact_id);
 
@@ -193,12 +208,12 @@ INSERT INTO audit_head (id, last_id, last_hash) VALUES (1, 0, '');
 
 -- only: sqlite
 CREATE VIRTUAL TABLE artifact_search USING fts5 (
-	folded, content='artifact_texts', content_rowid='artifact_id', tokenize='trigram case_sensitive 1'
+	folded, content='search_texts', content_rowid='artifact_id', tokenize='trigram case_sensitive 1'
 );
-CREATE TRIGGER artifact_texts_insert AFTER INSERT ON artifact_texts BEGIN
+CREATE TRIGGER search_texts_insert AFTER INSERT ON search_texts BEGIN
 	INSERT INTO artifact_search (rowid, folded) VALUES (new.artifact_id, new.folded);
 END;
-CREATE TRIGGER artifact_texts_delete AFTER DELETE ON artifact_texts BEGIN
+CREATE TRIGGER search_texts_delete AFTER DELETE ON search_texts BEGIN
 	INSERT INTO artifact_search (artifact_search, rowid, folded) VALUES ('delete', old.artifact_id, old.folded);
 END;
 CREATE TRIGGER audit_update BEFORE UPDATE ON audit BEGIN
@@ -208,7 +223,7 @@ CREATE TRIGGER audit_delete BEFORE DELETE ON audit BEGIN
 	SELECT RAISE (ABORT, 'audit entries are never deleted');
 END;
 -- only: postgres
-CREATE INDEX artifact_search ON artifact_texts USING gin (folded gin_trgm_ops);
+CREATE INDEX artifact_search ON search_texts USING gin (folded gin_trgm_ops);
 CREATE FUNCTION audit_append_only() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
 	RAISE EXCEPTION 'audit entries never change and are never deleted';
