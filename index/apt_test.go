@@ -2,7 +2,9 @@ package index
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -91,6 +93,7 @@ type aptServer struct {
 	blobs    Blobs
 	hidden   string
 	files    map[string][]byte
+	patches  []PatchFile
 	mu       sync.Mutex
 	requests []string
 }
@@ -102,6 +105,15 @@ func (s *aptServer) sign(signer Signer) {
 		Date: time.Now(), ValidUntil: time.Now().Add(time.Hour),
 		Architectures: []string{"amd64"}, Components: []string{"main"}, AcquireByHash: true,
 		Files: s.log.Files("main/binary-amd64/Packages"),
+	}
+	patches := make(map[string][]byte)
+	for i, f := range s.patches {
+		entry := FileEntry{Path: "main/binary-amd64/" + f.Name, Size: int64(len(f.Data)), SHA256: fmt.Sprintf("%x", sha256.Sum256(f.Data))}
+		patches[entry.Path] = f.Data
+		if i == 0 {
+			release.Files = append(release.Files, entry)
+			patches[entry.ByHash()] = f.Data
+		}
 	}
 	text, err := release.AppendTo(nil)
 	if err != nil {
@@ -116,6 +128,7 @@ func (s *aptServer) sign(signer Signer) {
 		s.t.Fatal(err)
 	}
 	s.files = map[string][]byte{"InRelease": clear, "Release": text, "Release.gpg": detached}
+	maps.Copy(s.files, patches)
 }
 
 func (s *aptServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -128,7 +141,8 @@ func (s *aptServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	path := strings.TrimPrefix(r.URL.Path, "/dists/test/")
 	if data, ok := s.files[path]; ok {
-		http.ServeContent(w, r, "", time.Now(), bytes.NewReader(data))
+		// Without a time: two states within one second must not look the same.
+		http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(data))
 		return
 	}
 	for i, f := range s.log.Files("main/binary-amd64/Packages") {
@@ -189,4 +203,138 @@ Acquire::http::Proxy "DIRECT";
 		}
 	}
 	return root
+}
+
+// TestAPTPatches lets apt update, publishes, and lets it update again.
+func TestAPTPatches(t *testing.T) {
+	apt := needProgram(t, "apt-get")
+	key := makeKey(t, KeyOptions{})
+	for name, c := range map[string]struct {
+		publications int
+		edit         func(l *Log, blobs Blobs) *Log // after those
+		hidden       string
+		option       string
+		whole        bool // whether apt has to fetch the whole file in the end
+	}{
+		"one behind":       {publications: 1},
+		"three behind":     {publications: 3},
+		"sixty behind":     {publications: 60},
+		"compressed lists": {publications: 3, option: "Acquire::GzipIndexes=true"},
+		"patch missing":    {publications: 3, hidden: "-F-", whole: true},
+		"stanza removed": {publications: 3, whole: true, edit: func(l *Log, blobs Blobs) *Log {
+			return mustApply(t, blobs, l, Edit{Remove: idsOf(makeStanza(5))})
+		}},
+		"compacted": {publications: 3, whole: true, edit: func(l *Log, blobs Blobs) *Log {
+			l, err := l.Compact(t.Context(), blobs)
+			if err != nil {
+				t.Error(err)
+			}
+			return l
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			site := newPatchSite(t, key)
+			site.apt, site.option, site.hidden = apt, c.option, c.hidden
+			site.update()
+			for i := range c.publications {
+				site.publish(mustApply(t, site.blobs, site.log, Edit{Add: [][]byte{makeStanza(10_000 + i)}}))
+			}
+			if c.edit != nil {
+				site.publish(c.edit(site.log, site.blobs))
+				// Patches begin anew, but not for this client.
+				site.publish(mustApply(t, site.blobs, site.log, Edit{Add: [][]byte{makeStanza(20_000)}}))
+			}
+			got := site.update()
+			want := map[string]int{"Index": 1, "patch": 1}
+			if c.whole {
+				want["whole"] = 1
+			}
+			if c.edit != nil {
+				delete(want, "patch")
+			}
+			if !maps.Equal(got, want) {
+				t.Errorf("apt fetched %v, want %v: %q", got, want, site.requests)
+			}
+
+			// Whatever it did, apt is on the track again.
+			site.hidden = ""
+			site.publish(mustApply(t, site.blobs, site.log, Edit{Add: [][]byte{makeStanza(30_000)}}))
+			if got, want := site.update(), (map[string]int{"Index": 1, "patch": 1}); !maps.Equal(got, want) {
+				t.Errorf("then apt fetched %v, want %v: %q", got, want, site.requests)
+			}
+		})
+	}
+}
+
+// A patchSite is a distribution that is published step by step, and an apt
+// that knows it.
+type patchSite struct {
+	*aptServer
+	key     *Key
+	history History
+	at      time.Time
+	root    string
+	apt     string
+	option  string
+}
+
+func newPatchSite(t *testing.T, key *Key) *patchSite {
+	blobs := newMemBlobs()
+	s := &patchSite{aptServer: &aptServer{t: t, blobs: blobs}, key: key, at: historyStart}
+	s.publish(mustApply(t, blobs, NewLog(), Edit{Add: makeStanzas(0, 800)}))
+	web := httptest.NewServer(s)
+	t.Cleanup(web.Close)
+	s.root = aptRoot(t, web.URL, key.ring())
+	return s
+}
+
+func (s *patchSite) publish(l *Log) {
+	s.t.Helper()
+	s.at = s.at.Add(time.Minute)
+	s.history, s.log = s.history.Advance(s.log, l, s.at), l
+	var err error
+	if s.patches, err = s.history.Patches(s.t.Context(), s.blobs, l); err != nil {
+		s.t.Fatal(err)
+	}
+	s.sign(&OpenPGP{Keys: []*Key{s.key}})
+}
+
+// update runs apt, compares its list with what was published, and counts what
+// it asked for to get there.
+func (s *patchSite) update() map[string]int {
+	s.t.Helper()
+	s.requests = nil
+	cmd := exec.Command(s.apt, "update", "-o", s.option)
+	if s.option == "" {
+		cmd.Args = cmd.Args[:2]
+	}
+	cmd.Env = append(os.Environ(), "APT_CONFIG="+filepath.Join(s.root, "apt.conf"), "LC_ALL=C")
+	if out, err := cmd.CombinedOutput(); err != nil || bytes.Contains(out, []byte("\nW: ")) {
+		s.t.Fatalf("apt-get update: %v\n%s", err, out)
+	}
+	lists, err := filepath.Glob(filepath.Join(s.root, "var/lib/apt/lists/*_Packages*"))
+	lists = slices.DeleteFunc(lists, func(name string) bool { return strings.HasSuffix(name, ".diff_Index") })
+	if err != nil || len(lists) != 1 {
+		s.t.Fatalf("lists %q, %v", lists, err)
+	}
+	// apt chooses how to compress what it keeps.
+	got, err := exec.Command(needProgram(s.t, "/usr/lib/apt/apt-helper"), "cat-file", lists[0]).Output()
+	if want := readLog(s.t, s.blobs, s.log, ""); err != nil || !bytes.Equal(got, want) {
+		s.t.Fatalf("apt has another list, %d bytes, %v", len(got), err)
+	}
+	fetched := make(map[string]int)
+	for _, r := range s.requests {
+		switch {
+		case strings.HasSuffix(r, s.log.files[1].SHA256):
+			fetched["whole"]++
+		case strings.Contains(r, "Packages.diff/T-"):
+			fetched["patch"]++
+		case strings.Contains(r, "Packages.diff/"):
+			fetched["Index"]++
+		case !strings.HasSuffix(r, "/InRelease"):
+			fetched[r]++
+		}
+	}
+	return fetched
 }

@@ -33,8 +33,7 @@ type History []State
 const (
 	latestStates  = 4
 	lastingStates = 3
-	spacedStates  = 64        // publications back, at most
-	maxPatch      = 256 << 10 // bytes of text that a patch adds
+	spacedStates  = 64 // publications back, at most
 )
 
 // Advance returns the History after next was published, at the given time, in
@@ -62,7 +61,7 @@ func (h History) Advance(prev, next *Log, at time.Time) History {
 	past := slices.Clone(h)
 	last := &past[len(past)-1]
 	last.Until, current.Serial = at, last.Serial+1
-	return past.before(current)
+	return past.before(current, int64(next.layout.patch))
 }
 
 func stateOf(l *Log, since time.Time) State {
@@ -70,14 +69,14 @@ func stateOf(l *Log, since time.Time) State {
 }
 
 // before returns the states of h that are worth keeping before the current
-// one, and that one.
-func (h History) before(current State) History {
+// one, if no more than limit bytes follow them, and that one.
+func (h History) before(current State, limit int64) History {
 	var kept, rest History
 	for _, s := range h {
 		age := current.Serial - s.Serial
 		switch text := current.Size - s.Size; {
-		case age < 1 || text < 1 || text > maxPatch:
-		case age <= latestStates, age <= spacedStates && s.Serial%(1<<(bits.Len64(uint64(age))-1)) == 0:
+		case age < 1 || text < 1 || text > limit:
+		case age <= latestStates, age <= spacedStates && s.spaced(age):
 			kept = append(kept, s)
 		default:
 			rest = append(rest, s)
@@ -89,6 +88,12 @@ func (h History) before(current State) History {
 	kept = append(kept, rest[:min(len(rest), lastingStates)]...)
 	slices.SortFunc(kept, func(a, b State) int { return cmp.Compare(a.Serial, b.Serial) })
 	return append(kept, current)
+}
+
+// spaced picks one state of every 2^n that are at least 2^n publications old,
+// and fewer than twice that. What it picks it has picked all along.
+func (s State) spaced(age int64) bool {
+	return s.Serial%(1<<(bits.Len64(uint64(age))-1)) == 0
 }
 
 // held estimates how many clients still hold s, on a scale of its own: as many

@@ -36,12 +36,18 @@ type layout struct {
 	compact int // bytes of text, at most, in a compacted chunk
 	minimum int // bytes of text, at least, for which compaction pays
 	segment int // chunks in a segment
+	patched int // bytes of text, at least, for which patches pay
+	patch   int // bytes of text, at most, that a patch adds
 }
 
 // The tail is recompressed by each append, so its size decides what an append
 // costs; chunks of that size lose 2 % against one gzip member. Compacted chunks
-// change seldom and compress as well as a whole file.
-var usual = layout{tail: 128 << 10, compact: 1 << 20, minimum: 4 << 20, segment: 64}
+// change seldom and compress as well as a whole file. A file that is no longer
+// than two patches is fetched whole as quickly.
+var usual = layout{
+	tail: 128 << 10, compact: 1 << 20, minimum: 4 << 20, segment: 64,
+	patched: 512 << 10, patch: 256 << 10,
+}
 
 // A Log is one Packages file: stanzas in the order in which they were added.
 //

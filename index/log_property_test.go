@@ -13,7 +13,10 @@ import (
 )
 
 // small makes chunks and segments fill up soon.
-var small = layout{tail: 2 << 10, compact: 5 << 10, minimum: 32 << 10, segment: 4}
+var small = layout{
+	tail: 2 << 10, compact: 5 << 10, minimum: 32 << 10, segment: 4,
+	patched: 1 << 10, patch: 16 << 10,
+}
 
 // logModel drives a Log and a plain list of stanzas through the same changes.
 type logModel struct {

@@ -11,9 +11,6 @@ import (
 	"sort"
 )
 
-// Smaller files are fetched whole as quickly.
-const minPatched = 512 << 10
-
 // A PatchFile is one of the files from which apt patches a Packages file.
 type PatchFile struct {
 	// Name is the path relative to the directory of the Packages file,
@@ -37,9 +34,9 @@ type PatchFile struct {
 func (h History) Patches(ctx context.Context, b Blobs, l *Log) ([]PatchFile, error) {
 	size := l.PlainSize()
 	states := slices.DeleteFunc(slices.Clone(h), func(s State) bool {
-		return s.Size < 0 || s.Size >= size || size-s.Size > maxPatch
+		return s.Size < 0 || s.Size >= size || size-s.Size > int64(l.layout.patch)
 	})
-	if len(states) == 0 || size < minPatched {
+	if len(states) == 0 || size < int64(l.layout.patched) {
 		return nil, nil
 	}
 	slices.SortStableFunc(states, func(a, b State) int { return cmp.Compare(a.Size, b.Size) })
