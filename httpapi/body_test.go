@@ -13,10 +13,16 @@ import (
 	"time"
 )
 
-// deadlineWriter notes the read deadlines that are set.
+// deadlineWriter notes the deadlines that are set.
 type deadlineWriter struct {
 	*httptest.ResponseRecorder
-	set []time.Time
+	set    []time.Time
+	writes int
+}
+
+func (w *deadlineWriter) SetWriteDeadline(time.Time) error {
+	w.writes++
+	return nil
 }
 
 func (w *deadlineWriter) SetReadDeadline(t time.Time) error {
@@ -107,5 +113,33 @@ func TestRecorder(t *testing.T) {
 	r.WriteHeader(http.StatusTeapot)
 	if r.status != 200 || r.bytes != 5 || w.Body.String() != "hello" {
 		t.Errorf("status %d, %d bytes, %q", r.status, r.bytes, w.Body)
+	}
+}
+
+// TestWriteDeadlines checks that a client gets time for each step, not for the
+// whole.
+func TestWriteDeadlines(t *testing.T) {
+	w := &deadlineWriter{ResponseRecorder: httptest.NewRecorder()}
+	r := newRecorder(w)
+	if _, err := io.Copy(r, io.LimitReader(zeros{}, 3*writeStep)); err != nil {
+		t.Fatal(err)
+	}
+	if w.writes != 5 { // at the start, with the header, and for each step
+		t.Errorf("%d deadlines", w.writes)
+	}
+}
+
+// TestSpoolFileRemoved checks what happens where open files cannot be removed.
+func TestSpoolFileRemoved(t *testing.T) {
+	file, err := os.CreateTemp(t.TempDir(), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &spoolFile{File: file, name: file.Name()}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(file.Name()); !os.IsNotExist(err) {
+		t.Errorf("the file is still there: %v", err)
 	}
 }

@@ -179,7 +179,7 @@ type answer struct {
 }
 
 // internals is what no error body may tell.
-var internals = regexp.MustCompile(`(?i)/tmp|\.go:|sql|panic|goroutine|/work|no such file`)
+var internals = regexp.MustCompile(`(?i)/tmp|\.go:|sql|panic|goroutine|/home|/var/|no such file`)
 
 // do sends a request. Its target is taken as it stands, without cleaning.
 func (f *fixture) do(method, target, token string, body io.Reader, header ...string) answer {

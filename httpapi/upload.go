@@ -19,7 +19,6 @@ import (
 )
 
 const (
-	maxParts    = 8
 	maxField    = 4 << 10  // bytes of a text field
 	maxFraming  = 64 << 10 // bytes around the file: boundaries, part headers, other fields
 	maxBoundary = 70       // RFC 2046, section 5.1.1
@@ -118,10 +117,11 @@ func (a *api) bodyError(err error) error {
 	return invalid(fault{"body", "must be complete and well-formed multipart/form-data"})
 }
 
-// readParts reads the parts into f. Whatever it returns, f.file is to be closed.
+// readParts reads the parts into f: three at most, since each has a name that
+// is known and not repeated. Whatever it returns, f.file is to be closed.
 func (a *api) readParts(in *framing, parts *multipart.Reader, f *form) error {
 	seen := map[string]bool{}
-	for n := 0; ; n++ {
+	for {
 		part, err := parts.NextRawPart()
 		if err == io.EOF {
 			return nil
@@ -130,11 +130,8 @@ func (a *api) readParts(in *framing, parts *multipart.Reader, f *form) error {
 			return err
 		}
 		name := part.FormName()
-		switch {
-		case n == maxParts:
-			return invalid(fault{"body", fmt.Sprintf("must have at most %d parts", maxParts)})
-		case seen[name]:
-			return invalid(fault{clip(strings.ToValidUTF8(name, "?")), "must be given once"})
+		if seen[name] {
+			return invalid(fault{name, "must be given once"})
 		}
 		seen[name] = true
 		switch name {
