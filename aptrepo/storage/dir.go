@@ -2,7 +2,6 @@ package storage
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"hash/maphash"
@@ -53,7 +52,7 @@ type Dir struct {
 	// Whoever makes or removes the name of a file holds the lock of its key
 	// until the directory is flushed, so that nobody builds on a name which a
 	// failed flush takes back.
-	names [64]sync.Mutex
+	names [256]sync.Mutex
 	seed  maphash.Seed
 }
 
@@ -150,35 +149,20 @@ func (d *Dir) Put(ctx context.Context, key string, r io.ReadSeeker) error {
 	if err := admit(ctx, "put", key); err != nil {
 		return err
 	}
-	tmp, err := d.stage(ctx, key, r)
-	if err == nil {
-		err = d.replace(tmp, key)
-	}
-	if err != nil {
+	if err := d.put(ctx, key, r); err != nil {
 		return fmt.Errorf("put %s: %w", key, err)
 	}
 	return nil
 }
 
-// replace renames tmp to key. When that cannot be made durable, it puts the
-// earlier file back, which has a second name until then.
-func (d *Dir) replace(tmp, key string) error {
+func (d *Dir) put(ctx context.Context, key string, r io.Reader) error {
+	p, tmp, err := d.stage(ctx, key, r)
+	if err != nil {
+		return err
+	}
+	defer p.dir.Close()
 	defer d.lock(key)()
-	old := tempName(path.Dir(key))
-	kept := d.root.Link(key, old)
-	if err := d.root.Rename(tmp, key); err != nil {
-		return errors.Join(err, d.discard(tmp), d.discard(old))
-	}
-	err := d.flushDir(path.Dir(key))
-	switch {
-	case err == nil && kept == nil:
-		_ = d.discard(old) // the file is in place; CleanTemp gets what stays
-	case err != nil && kept == nil:
-		return errors.Join(err, d.root.Rename(old, key))
-	case err != nil && errors.Is(kept, fs.ErrNotExist):
-		return errors.Join(err, d.discard(key))
-	}
-	return err
+	return p.replace(tmp)
 }
 
 // Create implements [Creator].
@@ -186,53 +170,41 @@ func (d *Dir) Create(ctx context.Context, key string, r io.ReadSeeker) error {
 	if err := admit(ctx, "create", key); err != nil {
 		return err
 	}
-	unlock := d.lock(key)
-	err := d.taken(key) // spares writing a file for nothing
-	unlock()
-	if err != nil {
-		return err
-	}
-	tmp, err := d.stage(ctx, key, r)
-	if err != nil {
+	err := d.create(ctx, key, r)
+	switch {
+	case errors.Is(err, fs.ErrExist):
+		return pathError("create", key, fs.ErrExist)
+	case err != nil:
 		return fmt.Errorf("create %s: %w", key, err)
-	}
-	defer d.lock(key)()
-	err = d.root.Link(tmp, key)
-	_ = d.discard(tmp) // CleanTemp gets what stays
-	if errors.Is(err, fs.ErrExist) {
-		if err := d.taken(key); err != nil {
-			return err
-		}
-	}
-	if err != nil {
-		return fmt.Errorf("create %s: %w", key, err)
-	}
-	if err := d.flushDir(path.Dir(key)); err != nil {
-		return fmt.Errorf("create %s: %w", key, errors.Join(err, d.discard(key)))
 	}
 	return nil
 }
 
-var errNotFile = errors.New("something that is not a file is there")
-
-// taken returns nil if nothing lies at key, and an error that matches
-// fs.ErrExist if a file does. Another process may have put it there and not
-// have flushed the directory yet: whoever hears that a file exists builds on
-// it, so it is made durable first. The caller holds the lock of key.
-func (d *Dir) taken(key string) error {
-	fi, err := d.root.Lstat(key)
-	switch {
-	case missing(err):
-		return nil
-	case err != nil:
+func (d *Dir) create(ctx context.Context, key string, r io.Reader) error {
+	if err := d.taken(key); err != nil { // spares writing a file for nothing
 		return err
-	case !fi.Mode().IsRegular():
-		return pathError("create", key, errNotFile)
 	}
-	if err := d.flushDir(path.Dir(key)); err != nil {
-		return fmt.Errorf("create %s: %w", key, err)
+	p, tmp, err := d.stage(ctx, key, r)
+	if err != nil {
+		return err
 	}
-	return pathError("create", key, fs.ErrExist)
+	defer p.dir.Close()
+	defer d.lock(key)()
+	return p.link(tmp)
+}
+
+// taken returns what place.taken does, nil also where there is no directory.
+func (d *Dir) taken(key string) error {
+	p, err := d.find(key)
+	if missing(err) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer p.dir.Close()
+	defer d.lock(key)()
+	return p.taken()
 }
 
 // Delete implements [Backend].
@@ -240,29 +212,46 @@ func (d *Dir) Delete(ctx context.Context, key string) error {
 	if err := admit(ctx, "delete", key); err != nil {
 		return err
 	}
-	defer d.lock(key)()
-	fi, err := d.root.Lstat(key)
-	if missing(err) || err == nil && !fi.Mode().IsRegular() {
-		return nil
-	}
-	if err == nil {
-		err = d.discard(key)
-	}
-	if err == nil {
-		err = d.flushDir(path.Dir(key))
-	}
-	if err != nil {
+	if err := d.delete(key); err != nil && !missing(err) {
 		return fmt.Errorf("delete %s: %w", key, err)
 	}
 	return nil
 }
 
-// stage writes r to a temporary file in the directory of key, flushes it, and
-// returns its name. When it fails it leaves nothing behind.
-func (d *Dir) stage(ctx context.Context, key string, r io.Reader) (string, error) {
-	f, tmp, err := d.createTemp(path.Dir(key))
+func (d *Dir) delete(key string) error {
+	p, err := d.find(key)
 	if err != nil {
-		return "", err
+		return err
+	}
+	defer p.dir.Close()
+	defer d.lock(key)()
+	fi, err := p.dir.Lstat(p.name)
+	if err != nil {
+		return err
+	}
+	if !fi.Mode().IsRegular() {
+		return nil
+	}
+	if err := p.discard(p.name); err != nil {
+		return err
+	}
+	return p.flush()
+}
+
+// find opens the directory of key. The caller closes it.
+func (d *Dir) find(key string) (place, error) {
+	dir, err := d.root.OpenRoot(path.Dir(key))
+	return place{dir, path.Base(key)}, err
+}
+
+// stage writes r to a temporary file in the directory of key, which it makes,
+// and flushes the file. It returns the place of key, whose directory the
+// caller closes, and the file's name there. When it fails it leaves nothing
+// behind.
+func (d *Dir) stage(ctx context.Context, key string, r io.Reader) (place, string, error) {
+	p, f, tmp, err := d.createTemp(key)
+	if err != nil {
+		return place{}, "", err
 	}
 	if err = copyAll(ctx, f, r); err == nil {
 		err = flush(f)
@@ -273,26 +262,30 @@ func (d *Dir) stage(ctx context.Context, key string, r io.Reader) (string, error
 		err = ctx.Err()
 	}
 	if err != nil {
-		return "", errors.Join(err, d.discard(tmp))
+		return place{}, "", errors.Join(err, p.discard(tmp), p.dir.Close())
 	}
-	return tmp, nil
+	return p, tmp, nil
 }
 
-func (d *Dir) createTemp(dir string) (f *os.File, name string, err error) {
-	name = tempName(dir)
+func (d *Dir) createTemp(key string) (p place, f *os.File, tmp string, err error) {
+	dir := path.Dir(key)
 	for range 2 {
 		if err = d.makeDir(dir); err == nil {
-			f, err = d.root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, fileMode)
+			p, err = d.find(key)
+		}
+		if err == nil {
+			tmp = tempName()
+			if f, err = p.dir.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, fileMode); err != nil {
+				p.dir.Close()
+			}
 		}
 		if !errors.Is(err, fs.ErrNotExist) {
 			break
 		}
 		d.forget(dir) // an administrator has removed it
 	}
-	return f, name, err
+	return p, f, tmp, err
 }
-
-func tempName(dir string) string { return path.Join(dir, TempPrefix+rand.Text()) }
 
 // makeDir creates dir and its missing parents, durably. A directory that is
 // there already may have been made by someone who has not flushed its parent
@@ -335,14 +328,6 @@ func (d *Dir) lock(key string) func() {
 	mu := &d.names[maphash.String(d.seed, key)%uint64(len(d.names))]
 	mu.Lock()
 	return mu.Unlock
-}
-
-// discard removes a file that may be gone already.
-func (d *Dir) discard(name string) error {
-	if err := d.root.Remove(name); !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	return nil
 }
 
 func (d *Dir) flushDir(dir string) error {
