@@ -152,13 +152,21 @@ func freeSpace(path string) (string, error) {
 	if err := syscall.Statfs(path, &fs); err != nil {
 		return "", fmt.Errorf("%s: %w", path, err)
 	}
-	free := fs.Bavail * uint64(fs.Bsize)
-	detail := fmt.Sprintf("%d MiB free for %s", free>>20, path)
-	if free < lowSpace {
-		return "", errors.New(detail + ": make room, uploads fail when the disk is full")
+	inodes := fs.Ffree
+	if fs.Files == 0 { // a file system without a limit
+		inodes = lowInodes
 	}
-	if fs.Files > 0 && fs.Ffree < lowInodes {
-		return "", fmt.Errorf("%d inodes free for %s: make room, each package takes one", fs.Ffree, path)
+	return enough(path, fs.Bavail*uint64(fs.Bsize), inodes)
+}
+
+// enough says how many bytes and inodes are free, and fails when it is little.
+func enough(path string, bytes, inodes uint64) (string, error) {
+	detail := fmt.Sprintf("%d MiB free for %s", bytes>>20, path)
+	switch {
+	case bytes < lowSpace:
+		return "", errors.New(detail + ": make room, uploads fail when the disk is full")
+	case inodes < lowInodes:
+		return "", fmt.Errorf("%d inodes free for %s: make room, each package takes one", inodes, path)
 	}
 	return detail, nil
 }
