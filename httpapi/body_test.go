@@ -135,7 +135,7 @@ func TestSpoolFileRemoved(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &spoolFile{File: file, name: file.Name()}
+	s := &spoolFile{ReadSeeker: file, disk: file, name: file.Name()}
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -36,20 +37,26 @@ func (a *api) prepareSpool() error {
 // staleSpool is the age at which no upload is still arriving.
 const staleSpool = 24 * time.Hour
 
-// A spoolFile is an uploaded file on its way. Its name is removed as soon as
-// it is open, so that even a crash leaves nothing behind.
+// smallUpload is the size up to which a file waits in memory: making and
+// removing a file costs more than most packages of a build.
+const smallUpload = 128 << 10
+
+// A spoolFile is an uploaded file on its way: in memory when it is small, else
+// on disk. There its name is removed as soon as it is open, so that even a
+// crash leaves nothing behind.
 type spoolFile struct {
-	*os.File
-	name string // "" once it is removed
+	io.ReadSeeker
+	disk *os.File // nil when it is in memory
+	name string   // "" once it is removed
 	size int64
 }
 
 // Close may be called on nil.
 func (s *spoolFile) Close() error {
-	if s == nil {
+	if s == nil || s.disk == nil {
 		return nil
 	}
-	err := s.File.Close()
+	err := s.disk.Close()
 	if s.name != "" {
 		err = errors.Join(err, os.Remove(s.name))
 	}
@@ -62,27 +69,47 @@ const spoolPrefix = "repod-upload-"
 // errSpool marks failures of the spool directory.
 var errSpool = errors.New("spool directory")
 
-// spool writes a file part to disk, whatever its size.
+// spool takes in a file part, whatever its size. What it returns is to be
+// closed, also with an error.
 func (a *api) spool(part io.Reader) (*spoolFile, error) {
-	file, err := os.CreateTemp(a.SpoolDir, spoolPrefix+"*") // mode 0600
-	if err != nil {
-		return nil, spoolError(err)
-	}
-	s := &spoolFile{File: file}
-	if os.Remove(file.Name()) != nil { // where open files cannot be removed
-		s.name = file.Name()
-	}
 	// One byte more than the limit tells a file that has just that size from
 	// one that goes on.
 	in := &sourceReader{r: io.LimitReader(part, a.MaxUploadBytes+1)}
-	s.size, err = io.Copy(file, in)
+	var small bytes.Buffer
+	if _, err := io.CopyN(&small, in, smallUpload); in.err != nil {
+		return nil, in.err
+	} else if err == io.EOF {
+		return a.withinLimit(&spoolFile{ReadSeeker: bytes.NewReader(small.Bytes()), size: int64(small.Len())})
+	}
+	s, err := a.createSpool()
+	if err != nil {
+		return nil, err
+	}
+	s.size, err = io.Copy(s.disk, io.MultiReader(&small, in))
 	switch {
 	case in.err != nil:
 		return s, in.err
 	case err != nil:
 		return s, spoolError(err)
-	case s.size > a.MaxUploadBytes:
+	}
+	return a.withinLimit(s)
+}
+
+func (a *api) withinLimit(s *spoolFile) (*spoolFile, error) {
+	if s.size > a.MaxUploadBytes {
 		return s, a.tooLarge()
+	}
+	return s, nil
+}
+
+func (a *api) createSpool() (*spoolFile, error) {
+	file, err := os.CreateTemp(a.SpoolDir, spoolPrefix+"*") // mode 0600
+	if err != nil {
+		return nil, spoolError(err)
+	}
+	s := &spoolFile{ReadSeeker: file, disk: file}
+	if os.Remove(file.Name()) != nil { // where open files cannot be removed
+		s.name = file.Name()
 	}
 	return s, nil
 }
