@@ -12,7 +12,8 @@
 // functions at each chunk's end. Publishing one more package therefore costs
 // the same in a repository of a thousand packages and of a million: apt does
 // not care in which order stanzas stand, and reads a gzip file of many members
-// as one.
+// as one. A [History] makes patches from which clients that hold an earlier
+// state of the file get the present one, in a fraction of the bytes.
 //
 //	log := index.NewLog()
 //	text, err := index.AppendStanza(nil, control, file)

@@ -68,6 +68,12 @@ func FuzzLoadLog(f *testing.F) {
 		for _, err := range l.Stanzas(t.Context(), here) {
 			mustBeKnown(t, err)
 		}
+		h := History{{Size: l.PlainSize() - int64(small.patch)}, {Size: l.PlainSize() - 1}}
+		if files, err := h.Patches(t.Context(), here, l); err != nil {
+			mustBeKnown(t, err)
+		} else if len(files) > 0 {
+			t.Fatal("patches from states that never were")
+		}
 		if _, err := l.Apply(t.Context(), here, Edit{Remove: idsOf(stanzas[0]), Add: stanzas[:3]}); err != nil {
 			mustBeKnown(t, err)
 		}

@@ -23,14 +23,16 @@ type PatchFile struct {
 // make l of it: an index of patches, which comes first and has to be listed in
 // the Release, and one compressed patch for each state, which clients find
 // through that index and fetch by its name only, never by hash. There are no
-// files at all when no state is left, and when l is under 512 KiB.
+// files at all when h has no earlier state, and when l is under 512 KiB.
 //
 // The patches are scripts for ed(1) as apt's "PDiffs" are, merged on the
-// server: a client fetches one, however far behind it is. Names are made of
-// the hashes of both states, so the same name always means the same patch.
-// States that l did not grow from are left out.
+// server: a client fetches one, however far behind it is, or the whole file if
+// there is none for its state. Names are made of the hashes of both states, so
+// the same name always means the same script.
 //
-// Patches reads the chunks that hold the last 256 KiB of l at most.
+// Each patch is right: states that the hashes of l do not confirm to be its
+// beginning are left out. Errors are those of b and [ErrCorrupt]. At most the
+// chunks that hold the last 256 KiB of l are read.
 func (h History) Patches(ctx context.Context, b Blobs, l *Log) ([]PatchFile, error) {
 	size := l.PlainSize()
 	states := slices.DeleteFunc(slices.Clone(h), func(s State) bool {
