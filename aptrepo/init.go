@@ -115,7 +115,9 @@ func (d Distribution) validate() error {
 	line("description", d.Description, 256)
 	line("origin", d.Origin, 64)
 	line("label", d.Label, 64)
-	line("suite", d.Suite, 64)
+	if d.Suite != d.Codename {
+		line("suite", d.Suite, 64)
+	}
 	if d.OS != "" && !osPattern.MatchString(d.OS) {
 		fault("os", "must be a vendor and its release, such as debian:12")
 	}

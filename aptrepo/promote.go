@@ -47,11 +47,11 @@ func (r *Repo) Promote(ctx context.Context, o PromoteOptions) ([]Move, error) {
 // between runs f in a transaction on two distributions that exist, differ and
 // are within the actor's scope as far as to is concerned.
 func (r *Repo) between(ctx context.Context, from, to string, f func(tx Tx, target Distribution) error) error {
-	if from == to {
-		return ErrSameDistribution
-	}
 	if !ActorFrom(ctx).MayWrite(to) {
 		return ErrScope
+	}
+	if from == to {
+		return ErrSameDistribution
 	}
 	return r.Store.Update(ctx, func(tx Tx) error {
 		if _, err := tx.Distribution(from); err != nil {
