@@ -48,7 +48,7 @@ func BenchmarkWholeIndex(b *testing.B) {
 		all := stanzas(b)
 		control := all[i%len(all)].Clone()
 		if i >= len(all) {
-			if err := control.Set("Package", fmt.Sprint(control.Get("Package"), "-", i/len(all))); err != nil {
+			if err := control.Set("Package", fmt.Sprintf("%s-copy%d", control.Get("Package"), i/len(all))); err != nil {
 				b.Fatal(err)
 			}
 		}

@@ -100,7 +100,7 @@ func (s *seed) fill(b *testing.B) {
 func insert(tx aptrepo.Tx, control *deb.Stanza, copyOf int) error {
 	control = control.Clone()
 	if copyOf > 0 {
-		if err := control.Set("Package", fmt.Sprintf("%s-%d", control.Get("Package"), copyOf)); err != nil {
+		if err := control.Set("Package", fmt.Sprintf("%s-copy%d", control.Get("Package"), copyOf)); err != nil {
 			return err
 		}
 	}

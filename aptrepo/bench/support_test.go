@@ -195,8 +195,11 @@ func us(d time.Duration) string {
 
 func ratio(x, y time.Duration) float64 { return float64(x) / float64(y) }
 
-// buildOnce compiles the server.
+// buildOnce compiles the server, unless REPOD_BINARY names one.
 var buildOnce = sync.OnceValues(func() (string, error) {
+	if path := os.Getenv("REPOD_BINARY"); path != "" {
+		return filepath.Abs(path)
+	}
 	path := filepath.Join(scratch, "repod")
 	cmd := exec.Command("go", "build", "-o", path, "github.com/repod-io/repod/cmd/repod")
 	if out, err := cmd.CombinedOutput(); err != nil {
