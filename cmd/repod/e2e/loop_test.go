@@ -23,7 +23,7 @@ func TestAptBesideChanges(t *testing.T) {
 	check := newChecker(t, s)
 	updates := 15
 	if thorough() {
-		updates = 200
+		updates = 100
 	}
 
 	// The updates end by count; then all others end.
