@@ -6,8 +6,9 @@
 // runs all of them, which takes some minutes, a network for the packages of a
 // minimal Debian system (kept in REPOD_TEST_CACHE between runs) and, for the
 // drills that mount a file system or start PostgreSQL, root. REPOD_LONG=1
-// makes the drills exhaustive: a server is then killed at every single step,
-// where an ordinary run takes samples.
+// (with -timeout 30m) makes the drills exhaustive: a server is then killed
+// before and after every single step, where an ordinary run takes the one or
+// the other by turns.
 //
 // REPOD_BINARY names a repod to be tested instead of the one built from this
 // source, such as the one of a release.
