@@ -27,11 +27,16 @@ func (p *patchSet) made() map[string]indexFile {
 }
 
 // makePatches renders the patches that lead to s, and returns their indexes,
-// which its Release lists.
-func (s *snapshot) makePatches(ctx context.Context, b blobs) (indexes map[string]string, err error) {
+// which its Release lists. Those of logs that prev has too are taken from it;
+// prev may be nil.
+func (s *snapshot) makePatches(ctx context.Context, b blobs, prev *snapshot) (indexes map[string]string, err error) {
 	indexes = make(map[string]string)
 	patches := make(map[string]indexFile)
 	for dir, log := range s.logs {
+		if prev != nil && prev.logs[dir] == log && prev.patches.made() != nil {
+			prev.copyPatches(dir, patches, indexes)
+			continue
+		}
 		files, err := s.histories[dir].Patches(ctx, b, log)
 		if err != nil {
 			return nil, err
@@ -51,12 +56,24 @@ func (s *snapshot) makePatches(ctx context.Context, b blobs) (indexes map[string
 	return indexes, nil
 }
 
+// copyPatches adds the patches of one directory, and their index.
+func (s *snapshot) copyPatches(dir string, patches map[string]indexFile, indexes map[string]string) {
+	for name, f := range s.patches.made() {
+		if strings.HasPrefix(name, dir+patchMark) {
+			patches[name] = f
+		}
+	}
+	if f, ok := s.files[dir+"/Packages.diff/Index"]; ok {
+		indexes[f.entry.Path] = string(f.data)
+	}
+}
+
 // patch returns a patch by its path below dists/CODENAME/. A snapshot that was
 // read from storage makes its patches when the first is asked for.
 func (s *snapshot) patch(ctx context.Context, b blobs, name string) (indexFile, bool) {
 	files := s.patches.made()
 	if files == nil {
-		if _, err := s.makePatches(ctx, b); err != nil {
+		if _, err := s.makePatches(ctx, b, nil); err != nil {
 			return indexFile{}, false // apt fetches the whole index
 		}
 		files = s.patches.made()

@@ -182,7 +182,7 @@ func (p *publisher) prepare(ctx context.Context, cur *snapshot, edit editor) (*s
 		return nil, err
 	}
 	advanceHistories(cur, next)
-	patchIndexes, err := next.makePatches(ctx, p.blobs)
+	patchIndexes, err := next.makePatches(ctx, p.blobs, cur)
 	if err != nil {
 		return nil, fmt.Errorf("patches of %s: %w", p.codename, err)
 	}
