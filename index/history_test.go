@@ -230,6 +230,28 @@ func TestPatchSize(t *testing.T) {
 	}
 }
 
+// TestPatchLimit adds a little to a state, then so much that a patch would be
+// too long.
+func TestPatchLimit(t *testing.T) {
+	blobs := newMemBlobs()
+	first := mustApply(t, blobs, newLog(small), Edit{Add: makeStanzas(0, 10)})
+	second := mustApply(t, blobs, first, Edit{Add: makeStanzas(10, 1)})
+	third := mustApply(t, blobs, second, Edit{Add: makeStanzas(11, 30)})
+	if text := third.PlainSize() - second.PlainSize(); text <= int64(small.patch) {
+		t.Fatalf("only %d bytes", text)
+	}
+	h := History(nil).Advance(first, second, historyStart)
+	if files, err := h.Patches(t.Context(), blobs, second); err != nil || len(files) != 2 {
+		t.Errorf("%d files, %v", len(files), err)
+	}
+	if files, err := h.Patches(t.Context(), blobs, third); err != nil || len(files) > 0 {
+		t.Errorf("from a history that is not its own: %d files, %v", len(files), err)
+	}
+	if h = h.Advance(second, third, historyStart); len(h) != 1 {
+		t.Errorf("history %+v", h)
+	}
+}
+
 // TestSmallFile makes no patches for what is fetched whole as quickly.
 func TestSmallFile(t *testing.T) {
 	blobs := newMemBlobs()

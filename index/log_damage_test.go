@@ -112,7 +112,7 @@ func TestBentChunkList(t *testing.T) {
 		"no member":   func(s *segment) { s.chunk(1)[1].end = s.chunk(0)[1].end },
 		"huge":        func(s *segment) { s.chunk(0)[0].end = maxChunk + 1 },
 		"fewer lines": func(s *segment) { s.chunk(1)[0].lines = s.chunk(0)[0].lines - 1 },
-		"many lines":  func(s *segment) { s.chunk(0)[0].lines = s.chunk(0)[0].end + 1 },
+		"many lines":  func(s *segment) { last := s.chunk(s.chunks() - 1); last[0].lines = last[0].end + 1 },
 		"long state":  func(s *segment) { s.chunk(0)[0].state = string(make([]byte, maxHashState+1)) },
 		"many chunks": func(s *segment) { s.stanzas, s.parts = append(s.stanzas, s.stanzas...), append(s.parts, s.parts...) },
 		"one stream":  func(s *segment) { s.parts = s.parts[:len(s.stanzas)] },
