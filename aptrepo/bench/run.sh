@@ -9,7 +9,7 @@
 # comparisons; a row whose program is missing is left out. A figure that
 # misses its target is a row that says so, never a failure.
 #
-# REPOD_RIVALS   sizes at which aptly and reprepro are measured (1000,10000)
+# REPOD_RIVALS   sizes at which aptly and reprepro are measured (1000,10000,63000)
 set -euo pipefail
 cd "$(dirname "$0")"
 pattern=${1:-.}
