@@ -94,7 +94,7 @@ type aptServer struct {
 	hidden   string
 	files    map[string][]byte
 	patches  []PatchFile
-	mu       sync.Mutex
+	mu       sync.Mutex // held while a request is answered
 	requests []string
 }
 
@@ -133,8 +133,8 @@ func (s *aptServer) sign(signer Signer) {
 
 func (s *aptServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.requests = append(s.requests, r.URL.Path)
-	s.mu.Unlock()
 	if s.hidden != "" && strings.Contains(r.URL.Path, s.hidden) {
 		http.NotFound(w, r)
 		return
@@ -291,6 +291,8 @@ func newPatchSite(t *testing.T, key *Key) *patchSite {
 
 func (s *patchSite) publish(l *Log) {
 	s.t.Helper()
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.at = s.at.Add(time.Minute)
 	s.history, s.log = s.history.Advance(s.log, l, s.at), l
 	var err error
@@ -304,7 +306,9 @@ func (s *patchSite) publish(l *Log) {
 // it asked for to get there.
 func (s *patchSite) update() map[string]int {
 	s.t.Helper()
+	s.mu.Lock()
 	s.requests = nil
+	s.mu.Unlock()
 	cmd := exec.Command(s.apt, "update", "-o", s.option)
 	if s.option == "" {
 		cmd.Args = cmd.Args[:2]
@@ -313,6 +317,8 @@ func (s *patchSite) update() map[string]int {
 	if out, err := cmd.CombinedOutput(); err != nil || bytes.Contains(out, []byte("\nW: ")) {
 		s.t.Fatalf("apt-get update: %v\n%s", err, out)
 	}
+	s.mu.Lock() // for the sake of requests that are over, but not done with
+	defer s.mu.Unlock()
 	lists, err := filepath.Glob(filepath.Join(s.root, "var/lib/apt/lists/*_Packages*"))
 	lists = slices.DeleteFunc(lists, func(name string) bool { return strings.HasSuffix(name, ".diff_Index") })
 	if err != nil || len(lists) != 1 {

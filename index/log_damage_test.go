@@ -105,7 +105,7 @@ func TestForeignHashStates(t *testing.T) {
 // sense: chunks that end before they begin, and such.
 func TestBentChunkList(t *testing.T) {
 	blobs := newMemBlobs()
-	l := mustApply(t, blobs, newLog(small), Edit{Add: makeStanzas(0, 20)})
+	l := mustApply(t, blobs, newLog(small), Edit{Add: makeStanzas(0, 9)})
 	for name, bend := range map[string]func(s *segment){
 		"backwards":   func(s *segment) { s.chunk(1)[0].end = s.chunk(0)[0].end - 1 },
 		"no text":     func(s *segment) { s.chunk(1)[0].end = s.chunk(0)[0].end },
