@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"mime/multipart"
@@ -108,6 +109,15 @@ func (c *api) upload(ctx context.Context, codename string, deb []byte) (*answer,
 	part.Write(deb)
 	w.Close()
 	return c.do(ctx, http.MethodPost, "/upload/", w.FormDataContentType(), &body)
+}
+
+// uploaded publishes p and reports whether that worked.
+func uploaded(ctx context.Context, c *api, p pkg) error {
+	a, err := c.upload(ctx, "bookworm", p.Deb)
+	if err == nil && a.Status != http.StatusCreated && a.Status != http.StatusOK {
+		err = errors.New(string(a.Body))
+	}
+	return err
 }
 
 // promote copies a version from one distribution to another.

@@ -302,3 +302,15 @@ func parseStanza(text string) (stanza, error) {
 	}
 	return p, nil
 }
+
+// still checks that what was published is served.
+func still(t *testing.T, check *checker) {
+	t.Helper()
+	st, err := check.verify(t.Context(), "bookworm", true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := check.pool(t.Context(), st); err != nil || len(st.Packages) == 0 {
+		t.Errorf("of %d packages: %v", len(st.Packages), err)
+	}
+}

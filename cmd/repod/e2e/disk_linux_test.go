@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"context"
 	"errors"
 	"io"
 	"net/http"
@@ -74,18 +73,6 @@ func TestDiskFull(t *testing.T) {
 	fsck(t, dir)
 }
 
-// still checks that what was published is served.
-func still(t *testing.T, check *checker) {
-	t.Helper()
-	st, err := check.verify(t.Context(), "bookworm", true)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := check.pool(t.Context(), st); err != nil || len(st.Packages) == 0 {
-		t.Errorf("of %d packages: %v", len(st.Packages), err)
-	}
-}
-
 // wantFull fails the test unless the answer is 507, as a problem document.
 func wantFull(t *testing.T, a *answer, err error) {
 	t.Helper()
@@ -97,15 +84,6 @@ func wantFull(t *testing.T, a *answer, err error) {
 	if err != nil || p.Status != http.StatusInsufficientStorage || p.Code != "storage_full" {
 		t.Errorf("status %d (%v), want 507 storage_full: %s", a.Status, err, a.Body)
 	}
-}
-
-// uploaded publishes p and reports whether that worked.
-func uploaded(ctx context.Context, c *api, p pkg) error {
-	a, err := c.upload(ctx, "bookworm", p.Deb)
-	if err == nil && a.Status != http.StatusCreated && a.Status != http.StatusOK {
-		err = errors.New(string(a.Body))
-	}
-	return err
 }
 
 // tmpfs mounts a file system of that size for the test.

@@ -7,9 +7,6 @@ import (
 	"testing"
 )
 
-// both are the distributions of the crash drills.
-const both = "bookworm,trixie"
-
 // TestKilledAtEveryStep kills the server at each system call that makes
 // something durable or visible while a script uploads, promotes and deletes,
 // and starts it again: what was acknowledged is there, what was not is there

@@ -18,7 +18,7 @@ const changers = 200
 // of every state it sees.
 func TestAptBesideChanges(t *testing.T) {
 	slow(t)
-	s := serve(t, t.TempDir(), "--distributions", "bookworm,trixie")
+	s := serve(t, t.TempDir(), "--distributions", both)
 	c := newAPI(s.URL, newToken(t, s))
 	check := newChecker(t, s)
 	updates := 15

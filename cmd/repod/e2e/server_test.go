@@ -17,6 +17,9 @@ import (
 
 const adminPassword = "End-to-end 4 repod"
 
+// both are the distributions of most tests.
+const both = "bookworm,trixie"
+
 // startLimit is how long a server may take to start on a loaded machine.
 const startLimit = 60 * time.Second
 
