@@ -39,13 +39,13 @@ func (f *formerSnapshots) find(dir, hash string) *snapshot {
 }
 
 // patch returns a patch that led to a former generation.
-func (f *formerSnapshots) patch(name string) (indexFile, bool) {
+func (f *formerSnapshots) patch(name string) (data []byte, ok bool, err error) {
 	for s := range f.latestFirst() {
-		if patch, ok := s.patches.made()[name]; ok {
-			return patch, true
+		if data, ok, err = s.patch(name); ok {
+			break
 		}
 	}
-	return indexFile{}, false
+	return data, ok, err
 }
 
 func (f *formerSnapshots) latestFirst() iter.Seq[*snapshot] {

@@ -388,7 +388,7 @@ func (p *publisher) eachStanza(ctx context.Context, d Distribution, f func(dir s
 // unreadable.
 func (p *publisher) bare(ctx context.Context) (*snapshot, error) {
 	g, err := p.repo.Store.Generation(ctx, p.codename)
-	return &snapshot{gen: g, patches: new(patchSet)}, err
+	return &snapshot{gen: g}, err
 }
 
 // rebuildBatch is how many stanzas rebuild holds in memory.

@@ -289,7 +289,7 @@ func (p *publisher) deleteUnused(ctx context.Context, used map[string]bool, befo
 	}
 	root := "dists/" + p.codename + "/"
 	err = collect(root, func(key string) bool {
-		return !cur.staleFile(ctx, p.blobs, strings.TrimPrefix(key, root))
+		return !cur.staleFile(strings.TrimPrefix(key, root))
 	})
 	if err != nil {
 		return err

@@ -15,10 +15,8 @@ func (p *publisher) materialise(ctx context.Context, cur, next *snapshot) error 
 	if !p.repo.Materialise {
 		return nil
 	}
-	for name, f := range next.patches.made() {
-		if err := p.put(ctx, name, f, next); err != nil {
-			return err
-		}
+	if err := p.materialisePatches(ctx, next); err != nil {
+		return err
 	}
 	for name, f := range next.files {
 		if err := p.materialiseFile(ctx, f, next, cur.files[name].entry != f.entry); err != nil {

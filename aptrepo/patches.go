@@ -1,10 +1,10 @@
 package aptrepo
 
 import (
+	"bytes"
 	"context"
 	"path"
 	"strings"
-	"sync"
 
 	"github.com/repod-io/repod/index"
 )
@@ -12,104 +12,84 @@ import (
 // patchMark is part of the name of every patch: DIR/Packages.diff/T-...-F-....gz.
 const patchMark = "/Packages.diff/T-"
 
-// patchSet holds the patches of a snapshot: files that apt finds through
-// Packages.diff/Index, and that no Release lists.
-type patchSet struct {
-	mu    sync.Mutex
-	files map[string]indexFile // by path below dists/CODENAME/; nil: not made yet
-}
-
-// made returns the patches that have been made.
-func (p *patchSet) made() map[string]indexFile {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.files
-}
-
-// makePatches renders the patches that lead to s, and returns their indexes,
-// which its Release lists. Those of logs that prev has too are taken from it;
-// prev may be nil.
-func (s *snapshot) makePatches(ctx context.Context, b blobs, prev *snapshot) (indexes map[string]string, err error) {
-	indexes = make(map[string]string)
-	patches := make(map[string]indexFile)
-	for dir, log := range s.logs {
-		if prev != nil && prev.logs[dir] == log && prev.patches.made() != nil {
-			prev.copyPatches(dir, patches, indexes)
-			continue
+// advanceHistories sets the histories of next, which follows cur.
+func (p *publisher) advanceHistories(ctx context.Context, cur, next *snapshot) error {
+	next.histories = make(map[string]index.History)
+	for dir, log := range next.logs {
+		h, err := cur.histories[dir].Advance(ctx, p.blobs, cur.logs[dir], log, next.gen.Date)
+		if err != nil {
+			return err
 		}
-		files, err := s.histories[dir].Patches(ctx, b, log)
+		next.histories[dir] = h
+	}
+	return nil
+}
+
+// patchIndexes returns the indexes of patches, which Release lists, by path.
+func (s *snapshot) patchIndexes() (map[string]string, error) {
+	indexes := make(map[string]string)
+	for dir, h := range s.histories {
+		data, err := h.PatchIndex(s.logs[dir])
 		if err != nil {
 			return nil, err
 		}
-		for _, f := range files {
-			name := dir + "/" + f.Name
-			if strings.Contains(name, patchMark) {
-				patches[name] = indexFile{data: f.Data, entry: entryOf(name, f.Data)}
-			} else {
-				indexes[name] = string(f.Data)
-			}
+		if data != nil {
+			indexes[dir+"/"+index.PatchIndexName] = string(data)
 		}
 	}
-	s.patches.mu.Lock()
-	defer s.patches.mu.Unlock()
-	s.patches.files = patches
 	return indexes, nil
 }
 
-// copyPatches adds the patches of one directory, and their index.
-func (s *snapshot) copyPatches(dir string, patches map[string]indexFile, indexes map[string]string) {
-	for name, f := range s.patches.made() {
-		if strings.HasPrefix(name, dir+patchMark) {
-			patches[name] = f
-		}
+// patch returns a patch by its path below dists/CODENAME/.
+func (s *snapshot) patch(name string) (data []byte, ok bool, err error) {
+	dir, _, _ := strings.Cut(name, patchMark)
+	log := s.logs[dir]
+	if log == nil {
+		return nil, false, nil
 	}
-	if f, ok := s.files[dir+"/Packages.diff/Index"]; ok {
-		indexes[f.entry.Path] = string(f.data)
-	}
-}
-
-// patch returns a patch by its path below dists/CODENAME/. A snapshot that was
-// read from storage makes its patches when the first is asked for.
-func (s *snapshot) patch(ctx context.Context, b blobs, name string) (indexFile, bool) {
-	files := s.patches.made()
-	if files == nil {
-		if _, err := s.makePatches(ctx, b, nil); err != nil {
-			return indexFile{}, false // apt fetches the whole index
-		}
-		files = s.patches.made()
-	}
-	f, ok := files[name]
-	return f, ok
-}
-
-// advanceHistories sets the histories of next, which follows cur.
-func advanceHistories(cur, next *snapshot) {
-	next.histories = make(map[string]index.History)
-	for dir, log := range next.logs {
-		next.histories[dir] = cur.histories[dir].Advance(cur.logs[dir], log, next.gen.Date)
-	}
+	return s.histories[dir].Patch(log, strings.TrimPrefix(name, dir+"/"))
 }
 
 // openPatch opens a patch that leads to the current generation or to one of
 // the former ones in memory: a client may have read its index just before a
 // publication.
 func (p *publisher) openPatch(ctx context.Context, s *snapshot, name string) (*File, error) {
-	f, ok := s.patch(ctx, p.blobs, name)
-	if !ok {
-		f, ok = p.former.patch(name)
+	data, ok, err := s.patch(name)
+	if !ok && err == nil {
+		data, ok, err = p.former.patch(name)
+	}
+	if err != nil {
+		return nil, err
 	}
 	if !ok {
 		return nil, notExist(name)
 	}
-	return f.open(ctx, p.blobs, s, true)
+	return indexFile{data: data, entry: entryOf(name, data)}.open(ctx, p.blobs, s, true)
+}
+
+// materialisePatches writes the patches of s as whole files.
+func (p *publisher) materialisePatches(ctx context.Context, s *snapshot) error {
+	for dir, h := range s.histories {
+		for _, name := range h.PatchNames(s.logs[dir]) {
+			data, _, err := h.Patch(s.logs[dir], name)
+			if err != nil {
+				return err
+			}
+			key := "dists/" + p.codename + "/" + dir + "/" + name
+			if err := p.repo.Storage.Put(ctx, key, bytes.NewReader(data)); err != nil {
+				return storageError(err)
+			}
+		}
+	}
+	return nil
 }
 
 // staleFile reports whether a file that Materialise once wrote below
 // dists/CODENAME/ is neither part of s nor of the kind that is replaced in
 // place.
-func (s *snapshot) staleFile(ctx context.Context, b blobs, name string) bool {
+func (s *snapshot) staleFile(name string) bool {
 	if strings.Contains(name, patchMark) {
-		_, current := s.patch(ctx, b, name)
+		_, current, _ := s.patch(name)
 		return !current
 	}
 	dir, hash, ok := byHashName(name)

@@ -59,7 +59,7 @@ func (p *publisher) refresh(ctx context.Context) (*snapshot, error) {
 		return s, nil
 	}
 	if g.Number == 0 {
-		return &snapshot{gen: Generation{Distribution: p.codename}, patches: new(patchSet)}, nil
+		return &snapshot{gen: Generation{Distribution: p.codename}}, nil
 	}
 	s, err := loadSnapshot(ctx, p.blobs, g)
 	if err != nil {
@@ -173,16 +173,17 @@ func (p *publisher) prepare(ctx context.Context, cur *snapshot, edit editor) (*s
 			Date:         later(now, cur.gen.Date),
 			PublishedAt:  now,
 		},
-		logs:    logs,
-		patches: new(patchSet),
+		logs: logs,
 	}
 	next.shared = next.gen.Date.Equal(cur.gen.Date)
 	static, err := staticFiles(d)
 	if err != nil {
 		return nil, err
 	}
-	advanceHistories(cur, next)
-	patchIndexes, err := next.makePatches(ctx, p.blobs, cur)
+	if err := p.advanceHistories(ctx, cur, next); err != nil {
+		return nil, fmt.Errorf("patches of %s: %w", p.codename, err)
+	}
+	patchIndexes, err := next.patchIndexes()
 	if err != nil {
 		return nil, fmt.Errorf("patches of %s: %w", p.codename, err)
 	}

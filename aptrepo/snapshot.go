@@ -31,7 +31,6 @@ type snapshot struct {
 	byHash map[string]indexFile  // the same by directory + "/" + SHA-256
 
 	histories map[string]index.History // by directory
-	patches   *patchSet
 }
 
 // An indexFile is one file that a Release lists: a form of a log, or literal
@@ -191,7 +190,7 @@ func loadSnapshot(ctx context.Context, b blobs, g Generation) (*snapshot, error)
 	if err := json.Unmarshal(data, &m); err != nil {
 		return nil, fmt.Errorf("generation %d of %s: %w", g.Number, g.Distribution, err)
 	}
-	s := &snapshot{gen: g, shared: m.Shared, logs: make(map[string]*index.Log), histories: m.Histories, patches: new(patchSet)}
+	s := &snapshot{gen: g, shared: m.Shared, logs: make(map[string]*index.Log), histories: m.Histories}
 	s.setHeads([]byte(m.Release), []byte(m.ReleaseGPG), []byte(m.InRelease))
 	for dir, state := range m.Logs {
 		if s.logs[dir], err = index.LoadLog(ctx, b, state); err != nil {

@@ -294,9 +294,9 @@ func (s *patchSite) publish(l *Log) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.at = s.at.Add(time.Minute)
-	s.history, s.log = s.history.Advance(s.log, l, s.at), l
+	s.history, s.log = mustAdvance(s.t, s.blobs, s.history, s.log, l, s.at), l
 	var err error
-	if s.patches, err = s.history.Patches(s.t.Context(), s.blobs, l); err != nil {
+	if s.patches, err = patchFiles(s.history, l); err != nil {
 		s.t.Fatal(err)
 	}
 	s.sign(&OpenPGP{Keys: []*Key{s.key}})

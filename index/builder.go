@@ -159,6 +159,7 @@ func (w *builder) logPacked(tail []byte, tailStanzas int, packed [][]byte) *Log 
 	for i, s := range w.sums {
 		if i == 0 {
 			s.writeText(tail)
+			l.lines = s.lines
 		} else if packed != nil {
 			s.write(packed[i-1])
 		}

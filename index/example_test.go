@@ -160,7 +160,7 @@ func ExampleHistory() {
 	packages := index.NewLog()
 	var history index.History // to be kept as JSON with the log's state
 
-	publish := func(versions int, at time.Time) []index.PatchFile {
+	publish := func(versions int, at time.Time) []string {
 		var edit index.Edit
 		for range versions {
 			edit.Add = append(edit.Add, hello(fmt.Sprintf("2.%d-1", packages.Len()+len(edit.Add))))
@@ -169,21 +169,20 @@ func ExampleHistory() {
 		if err != nil {
 			log.Fatal(err)
 		}
-		history, packages = history.Advance(packages, next, at), next
-		files, err := history.Patches(ctx, store, packages)
+		history, err = history.Advance(ctx, store, packages, next, at)
 		if err != nil {
 			log.Fatal(err)
 		}
-		return files
+		packages = next
+		return history.PatchNames(packages)
 	}
 	monday := time.Date(2026, 3, 9, 8, 0, 0, 0, time.UTC)
 	publish(3000, monday)
 	publish(1, monday.Add(time.Hour))
-	for _, f := range publish(2, monday.Add(2*time.Hour)) {
-		fmt.Println(f.Name)
+	for _, name := range publish(2, monday.Add(2*time.Hour)) {
+		fmt.Println(name)
 	}
 	// Output:
-	// Packages.diff/Index
 	// Packages.diff/T-bf9b4524776c5bfc-F-b0bb4817e1c8296d.gz
 	// Packages.diff/T-bf9b4524776c5bfc-F-9739bd0a36d964bd.gz
 }

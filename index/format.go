@@ -41,9 +41,10 @@ func (f Format) valid() bool { return f == Gzip || f == Zstd }
 // Level 6 and the "better" level are where more effort stops paying on
 // Packages text.
 var (
-	gzipWriters = gzipPool(6)
-	gzipReaders = sync.Pool{New: func() any { return new(gzip.Reader) }}
-	zstdEncoder = sync.OnceValue(func() *zstd.Encoder {
+	gzipWriters  = gzipPool(6)
+	storeWriters = gzipPool(0) // for what is too short to compress
+	gzipReaders  = sync.Pool{New: func() any { return new(gzip.Reader) }}
+	zstdEncoder  = sync.OnceValue(func() *zstd.Encoder {
 		w, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedBetterCompression),
 			zstd.WithEncoderConcurrency(1), zstd.WithZeroFrames(true))
 		if err != nil {

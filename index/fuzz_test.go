@@ -68,11 +68,11 @@ func FuzzLoadLog(f *testing.F) {
 		for _, err := range l.Stanzas(t.Context(), here) {
 			mustBeKnown(t, err)
 		}
-		h := History{{Size: l.PlainSize() - int64(small.patch)}, {Size: l.PlainSize() - 1}}
-		if files, err := h.Patches(t.Context(), here, l); err != nil {
-			mustBeKnown(t, err)
-		} else if len(files) > 0 {
-			t.Fatal("patches from states that never were")
+		h := History{{Size: l.PlainSize() - int64(small.patch)}, {Size: -1}, {Size: l.PlainSize() + 1}, {SHA256: l.files[0].SHA256}}
+		for _, name := range h.PatchNames(l) {
+			if _, _, err := h.Patch(l, name); err != nil {
+				mustBeKnown(t, err)
+			}
 		}
 		if _, err := l.Apply(t.Context(), here, Edit{Remove: idsOf(stanzas[0]), Add: stanzas[:3]}); err != nil {
 			mustBeKnown(t, err)

@@ -3,6 +3,13 @@ package index
 import (
 	"bytes"
 	"cmp"
+	"context"
+	"crypto/sha256"
+	"encoding"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
 	"math/bits"
 	"slices"
 	"time"
@@ -14,15 +21,22 @@ type State struct {
 	Size   int64  `json:"size"`   // of the plain file, in bytes
 	// Serial counts the states of a History, those forgotten included.
 	Serial int64 `json:"serial"`
+	Lines  int64 `json:"lines"` // of the plain file
 	// Since is when the file was published, Until when the next one was; zero
 	// for the current state.
 	Since time.Time `json:"since"`
 	Until time.Time `json:"until,omitzero"`
+	// Script is the state of the SHA-256 of the patch from this state to the
+	// current one, before its last line, as encoding.BinaryMarshaler has it.
+	// Text is what was appended until the next state of the History, as a
+	// member of a gzip file. Both are empty for the current state.
+	Script []byte `json:"script,omitempty"`
+	Text   []byte `json:"text,omitempty"`
 }
 
 // A History is a choice of the latest states of one Packages file, oldest
-// first, the current one last: those from which [History.Patches] brings a
-// client up to date. Nil is a History that has yet to begin. It never changes,
+// first, the current one last: those from which patches bring a client up
+// to date. Nil is a History that has yet to begin. It never changes,
 // and keeps its meaning through JSON.
 type History []State
 
@@ -43,29 +57,102 @@ const (
 // are at most 12 states besides the current one, all followed by at most 256
 // KiB of text.
 //
-// Advance reads and hashes nothing. In the rare case that it takes an edit for
-// mere appending, because what changed was sealed with what was added, it
-// keeps states that Patches leaves out.
-func (h History) Advance(prev, next *Log, at time.Time) History {
+// Advance costs as much as hashing what was appended once for each state. It
+// reads only chunks that were sealed since prev.
+func (h History) Advance(ctx context.Context, b Blobs, prev, next *Log, at time.Time) (History, error) {
 	current := stateOf(next, at)
-	if prev == nil || !next.extends(prev) {
-		return History{current}
+	if prev == nil {
+		return History{current}, nil
+	}
+	text, grown, err := next.appendedTo(ctx, b, prev)
+	if err != nil {
+		return nil, fmt.Errorf("keeping the history of an index: %w", err)
+	}
+	if !grown {
+		return History{current}, nil
 	}
 	former := stateOf(prev, at)
 	if len(h) == 0 || h[len(h)-1].SHA256 != former.SHA256 {
 		h = History{former}
 	}
-	if former.SHA256 == current.SHA256 {
-		return h
+	if len(text) == 0 {
+		return h, nil
 	}
 	past := slices.Clone(h)
 	last := &past[len(past)-1]
 	last.Until, current.Serial = at, last.Serial+1
-	return past.before(current, int64(next.layout.patch))
+	if last.Text, err = Gzip.compress(text); err == nil {
+		past, err = past.before(current, int64(next.layout.patch)).joined(past)
+	}
+	for i := 0; i < len(past)-1 && err == nil; i++ {
+		past[i].Script, err = past[i].extend(text)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("keeping the history of an index: %w", err)
+	}
+	return past, nil
+}
+
+// joined gives each state of h the text up to the next one: all had one that
+// led to the next in past, of which h is a part.
+func (h History) joined(past History) (History, error) {
+	for i := range h[:len(h)-1] {
+		var members [][]byte
+		for _, s := range past {
+			if s.Serial >= h[i].Serial && s.Serial < h[i+1].Serial {
+				members = append(members, s.Text)
+			}
+		}
+		if len(members) < 2 {
+			continue
+		}
+		text, err := gunzip(bytes.Join(members, nil), h[i+1].Size-h[i].Size, nil)
+		if err != nil {
+			return nil, err
+		}
+		if h[i].Text, err = Gzip.compress(text); err != nil {
+			return nil, err
+		}
+	}
+	return h, nil
 }
 
 func stateOf(l *Log, since time.Time) State {
-	return State{SHA256: l.files[0].SHA256, Size: l.PlainSize(), Since: since}
+	return State{SHA256: l.files[0].SHA256, Size: l.PlainSize(), Lines: l.lines, Since: since}
+}
+
+// command is the first line of the patch from s.
+func (s State) command() string { return fmt.Sprintf("%da\n", s.Lines) }
+
+// script continues the hash of the patch from s.
+func (s State) script() (hash.Hash, error) {
+	sum := sha256.New()
+	if len(s.Script) == 0 {
+		io.WriteString(sum, s.command())
+		return sum, nil
+	}
+	u, ok := sum.(encoding.BinaryUnmarshaler)
+	if !ok {
+		return nil, errors.ErrUnsupported
+	}
+	if err := u.UnmarshalBinary(s.Script); err != nil {
+		return nil, fmt.Errorf("%w: hash state: %w", ErrCorrupt, err)
+	}
+	return sum, nil
+}
+
+// extend returns Script after text was appended to the file.
+func (s State) extend(text []byte) ([]byte, error) {
+	sum, err := s.script()
+	if err != nil {
+		return nil, err
+	}
+	sum.Write(text)
+	m, ok := sum.(encoding.BinaryMarshaler)
+	if !ok {
+		return nil, errors.ErrUnsupported
+	}
+	return m.MarshalBinary()
 }
 
 // before returns the states of h that are worth keeping before the current
@@ -102,11 +189,20 @@ func (s State) held(now time.Time) float64 {
 	return float64(s.Until.Sub(s.Since)) / float64(max(now.Sub(s.Until), time.Second))
 }
 
-// extends reports whether l may have grown from base by appending only, as
-// far as can be told without reading chunks: false is certain.
-func (l *Log) extends(base *Log) bool {
-	if l.PlainSize() < base.PlainSize() || !l.startsWith(base) {
-		return false
+// appendedTo returns the text by which l has grown from base, if it did so by
+// appending only. What was sealed since is read, unless it is too long to
+// matter: grown is false then.
+func (l *Log) appendedTo(ctx context.Context, b Blobs, base *Log) (text []byte, grown bool, err error) {
+	more := l.PlainSize() - base.PlainSize()
+	if more < 0 || more > int64(l.layout.patch) || !l.startsWith(base) {
+		return nil, false, nil
 	}
-	return l.chunks > base.chunks || bytes.HasPrefix(l.tail, base.tail)
+	text = l.tail
+	if l.chunks > base.chunks {
+		if text, err = l.textFrom(ctx, b, base.chunks); err != nil {
+			return nil, false, err
+		}
+	}
+	text, grown = bytes.CutPrefix(text, base.tail)
+	return text, grown, nil
 }

@@ -70,6 +70,7 @@ type Log struct {
 	tailStanzas int
 	packed      [][]byte    // the tail in each format
 	files       []FileEntry // plain, then each format; Path is empty
+	lines       int64       // of the plain file
 }
 
 // NewLog returns an empty Log that can be had plain, as gzip, and in the given

@@ -1,132 +1,115 @@
 package index
 
 import (
-	"bytes"
-	"cmp"
 	"context"
 	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
-	"slices"
-	"sort"
 )
 
-// A PatchFile is one of the files from which apt patches a Packages file.
-type PatchFile struct {
-	// Name is the path relative to the directory of the Packages file,
-	// "Packages.diff/Index".
-	Name string
-	Data []byte
-}
+// PatchIndexName is the path of the index of patches, relative to the
+// directory of the Packages file.
+const PatchIndexName = "Packages.diff/Index"
 
-// Patches renders what a client needs that holds one of the states in h, to
-// make l of it: an index of patches, which comes first and has to be listed in
-// the Release, and one compressed patch for each state, which clients find
-// through that index and fetch by its name only, never by hash. There are no
-// files at all when h has no earlier state, and when l is under 512 KiB.
+const (
+	patchDir = "Packages.diff/"
+	lastLine = ".\n" // of a script for ed(1) that appends
+)
+
+// PatchIndex renders the file from which a client that holds a former state
+// in h learns how to make the current one of it, which is that of l: it has to
+// be listed in the Release as [PatchIndexName]. It is nil when h has no former
+// state, and when the file is under 512 KiB.
 //
 // The patches are scripts for ed(1) as apt's "PDiffs" are, merged on the
 // server: a client fetches one, however far behind it is, or the whole file if
-// there is none for its state. Names are made of the hashes of both states, so
-// the same name always means the same script.
-//
-// Each patch is right: states that the hashes of l do not confirm to be its
-// beginning are left out. Errors are those of b and [ErrCorrupt]. At most the
-// chunks that hold the last 256 KiB of l are read.
-func (h History) Patches(ctx context.Context, b Blobs, l *Log) ([]PatchFile, error) {
-	size := l.PlainSize()
-	states := slices.DeleteFunc(slices.Clone(h), func(s State) bool {
-		return s.Size < 0 || s.Size >= size || size-s.Size > int64(l.layout.patch)
-	})
-	if len(states) == 0 || size < int64(l.layout.patched) {
+// there is none for its state. Clients find them through the index alone, by
+// name and never by hash; see [History.Patch].
+func (h History) PatchIndex(l *Log) ([]byte, error) {
+	names := h.patchable(l)
+	if len(names) == 0 {
 		return nil, nil
 	}
-	slices.SortStableFunc(states, func(a, b State) int { return cmp.Compare(a.Size, b.Size) })
-	at, text, err := l.textSince(ctx, b, states[0].Size)
-	if err != nil {
-		return nil, fmt.Errorf("making patches: %w", err)
-	}
-	list := patchList{current: l.files[0]}
-	for _, s := range states {
-		n := s.Size - at.size
-		at.sha.Write(text[:n])
-		at.lines += int64(bytes.Count(text[:n], []byte{'\n'}))
-		at.size, text = s.Size, text[n:]
-		if hex.EncodeToString(at.sha.Sum(nil)) != s.SHA256 {
-			continue
+	current := h[len(h)-1]
+	var history, patches, download []byte
+	for i, name := range names {
+		s := h[i]
+		sum, err := s.script()
+		if err != nil {
+			return nil, fmt.Errorf("listing patches: %w", err)
 		}
-		if err := list.add(s, at.lines, text); err != nil {
-			return nil, fmt.Errorf("making patches: %w", err)
+		sum.Write([]byte(lastLine))
+		size := int64(len(s.command())+len(lastLine)) + current.Size - s.Size
+		packed, err := h.pack(i)
+		if err != nil {
+			return nil, fmt.Errorf("listing patches: %w", err)
 		}
+		history = fmt.Appendf(history, " %s %d %s\n", s.SHA256, s.Size, name)
+		patches = fmt.Appendf(patches, " %x %d %s\n", sum.Sum(nil), size, name)
+		download = fmt.Appendf(download, " %x %d %s.gz\n", sha256.Sum256(packed), len(packed), name)
 	}
-	return list.render(), nil
+	return fmt.Appendf(nil, "SHA256-Current: %s %d\nSHA256-History:\n%sSHA256-Patches:\n%sSHA256-Download:\n%sX-Patch-Precedence: merged\n",
+		current.SHA256, current.Size, history, patches, download), nil
 }
 
-// textSince returns the text of l from the beginning of the chunk that
-// contains off, and the sums of what is before it.
-func (l *Log) textSince(ctx context.Context, b Blobs, off int64) (*sums, []byte, error) {
-	first := sort.Search(l.chunks, func(i int) bool { return l.chunk(i)[0].end > off })
-	before := newSums()
-	if first > 0 {
-		var err error
-		if before, err = l.chunk(first - 1)[0].resume(); err != nil {
-			return nil, nil, err
+// patchable returns the names of the patches to the current state, which is
+// that of l, in the order of h; none when there is no use in them.
+func (h History) patchable(l *Log) []string {
+	if len(h) < 2 || l.PlainSize() < int64(l.layout.patched) || h[len(h)-1].SHA256 != l.files[0].SHA256 {
+		return nil
+	}
+	var names []string
+	for _, s := range h[:len(h)-1] {
+		names = append(names, fmt.Sprintf("T-%.16s-F-%.16s", l.files[0].SHA256, s.SHA256))
+	}
+	return names
+}
+
+// PatchNames returns the paths of all patches, relative to the directory of
+// the Packages file: "Packages.diff/T-...-F-....gz". They are made of the
+// hashes of both states, so the same name always means the same script.
+func (h History) PatchNames(l *Log) []string {
+	names := h.patchable(l)
+	for i, name := range names {
+		names[i] = patchDir + name + ".gz"
+	}
+	return names
+}
+
+// Patch returns the patch of a name that PatchNames returns, compressed; ok is
+// false for any other name.
+func (h History) Patch(l *Log, name string) (data []byte, ok bool, err error) {
+	for i, known := range h.PatchNames(l) {
+		if known == name {
+			data, err = h.pack(i)
+			return data, true, err
 		}
 	}
-	text := make([]byte, 0, l.PlainSize()-before.size)
+	return nil, false, nil
+}
+
+// pack returns the patch from state i: members of a gzip file, of which those
+// for the text are kept from publication to publication.
+func (h History) pack(i int) ([]byte, error) {
+	data, err := gzipWith(storeWriters, []byte(h[i].command()))
+	if err != nil {
+		return nil, err
+	}
+	for _, s := range h[i:] {
+		data = append(data, s.Text...)
+	}
+	end, err := gzipWith(storeWriters, []byte(lastLine))
+	return append(data, end...), err
+}
+
+// textFrom returns the text of l from the beginning of a chunk on.
+func (l *Log) textFrom(ctx context.Context, b Blobs, first int) ([]byte, error) {
+	text := make([]byte, 0, l.PlainSize()-l.start(first, 0))
 	for i := first; i < l.chunks; i++ {
 		chunk, err := l.plain(ctx, b, i, text[len(text):])
 		if err != nil {
-			return nil, nil, err
+			return nil, err
 		}
 		text = append(text, chunk...)
 	}
-	return before, append(text, l.tail...), nil
-}
-
-// A patchList collects patches and the lines of their index.
-type patchList struct {
-	current                    FileEntry
-	history, patches, download []byte
-	files                      []PatchFile
-}
-
-const patchDir = "Packages.diff/"
-
-// A dozen patches are made anew for each publication: level 6 would make them
-// 5 % smaller in half as much time again.
-var patchWriters = gzipPool(2)
-
-// add makes the patch for state s, which has so many lines and is followed by
-// text.
-func (p *patchList) add(s State, lines int64, text []byte) error {
-	script := make([]byte, 0, len(text)+32)
-	script = append(fmt.Appendf(script, "%da\n", lines), text...)
-	script = append(script, ".\n"...)
-	packed, err := gzipWith(patchWriters, script)
-	if err != nil {
-		return err
-	}
-	name := fmt.Sprintf("T-%.16s-F-%.16s", p.current.SHA256, s.SHA256)
-	p.history = fmt.Appendf(p.history, " %s %d %s\n", s.SHA256, s.Size, name)
-	p.patches = fmt.Appendf(p.patches, " %x %d %s\n", sha256.Sum256(script), len(script), name)
-	p.download = fmt.Appendf(p.download, " %x %d %s.gz\n", sha256.Sum256(packed), len(packed), name)
-	p.files = append(p.files, PatchFile{Name: patchDir + name + ".gz", Data: packed})
-	return nil
-}
-
-// render returns the index and the patches.
-func (p *patchList) render() []PatchFile {
-	if len(p.files) == 0 {
-		return nil
-	}
-	text := fmt.Appendf(nil, "SHA256-Current: %s %d\n", p.current.SHA256, p.current.Size)
-	for _, f := range []struct {
-		name string
-		list []byte
-	}{{"SHA256-History", p.history}, {"SHA256-Patches", p.patches}, {"SHA256-Download", p.download}} {
-		text = append(fmt.Appendf(text, "%s:\n", f.name), f.list...)
-	}
-	text = append(text, "X-Patch-Precedence: merged\n"...)
-	return append([]PatchFile{{Name: patchDir + "Index", Data: text}}, p.files...)
+	return append(text, l.tail...), nil
 }

@@ -15,7 +15,7 @@ func grownLog(tb testing.TB, n, publications int) (*memBlobs, *Log, History) {
 	for i := range publications {
 		next := mustApply(tb, blobs, l, Edit{Add: [][]byte{makeStanza(1<<30 + i)}})
 		at = at.Add(15 * time.Minute)
-		h, l = h.Advance(l, next, at), next
+		h, l = mustAdvance(tb, blobs, h, l, next, at), next
 	}
 	return blobs, l, h
 }
@@ -27,21 +27,24 @@ func BenchmarkPatches(b *testing.B) {
 		for _, publications := range []int{8, 64, 500} {
 			b.Run(fmt.Sprint(n, "/", publications), func(b *testing.B) {
 				blobs, l, h := grownLog(b, n, publications)
+				next := mustApply(b, blobs, l, Edit{Add: [][]byte{makeStanza(1<<30 + publications)}})
 				b.ReportAllocs()
-				var files []PatchFile
+				var data []byte
+				var then History
 				for b.Loop() {
+					then = mustAdvance(b, blobs, h, l, next, historyStart)
 					var err error
-					if files, err = h.Patches(b.Context(), blobs, l); err != nil {
+					if data, err = then.PatchIndex(next); err != nil {
 						b.Fatal(err)
 					}
 				}
-				total := 0
-				for _, f := range files {
-					total += len(f.Data)
+				kept := 0
+				for _, s := range then {
+					kept += len(s.Text) + len(s.Script)
 				}
-				b.ReportMetric(float64(total), "patches-B")
-				b.ReportMetric(float64(len(files[0].Data)), "index-B")
-				b.ReportMetric(float64(len(files)-1), "patches")
+				b.ReportMetric(float64(kept), "kept-B")
+				b.ReportMetric(float64(len(data)), "index-B")
+				b.ReportMetric(float64(len(then)-1), "patches")
 			})
 		}
 	}

@@ -46,6 +46,38 @@ func checkFile(t fatalf, row []string, name string, data []byte) {
 	}
 }
 
+// A PatchFile is a file that clients patch from.
+type PatchFile struct {
+	Name string
+	Data []byte
+}
+
+// patchFiles returns the index and all patches.
+func patchFiles(h History, l *Log) ([]PatchFile, error) {
+	data, err := h.PatchIndex(l)
+	if err != nil || data == nil {
+		return nil, err
+	}
+	files := []PatchFile{{PatchIndexName, data}}
+	for _, name := range h.PatchNames(l) {
+		data, ok, err := h.Patch(l, name)
+		if err != nil || !ok {
+			return nil, fmt.Errorf("%s: %v, %w", name, ok, err)
+		}
+		files = append(files, PatchFile{name, data})
+	}
+	return files, nil
+}
+
+func mustAdvance(t fatalf, b Blobs, h History, prev, next *Log, at time.Time) History {
+	t.Helper()
+	h, err := h.Advance(context.Background(), b, prev, next, at)
+	if err != nil {
+		t.Fatalf("advance: %v", err)
+	}
+	return h
+}
+
 // patch is a script with the state that it is for.
 type patch struct{ from, script []byte }
 
@@ -149,7 +181,7 @@ func (m *historyModel) publish(t *rapid.T) {
 	want := text(m.stanzas)
 	changed := m.log.files[0].SHA256 != m.last.files[0].SHA256
 	m.at = m.at.Add(time.Duration(rapid.IntRange(0, 1000).Draw(t, "minutes")) * time.Minute)
-	m.history = m.history.Advance(m.last, m.log, m.at)
+	m.history = mustAdvance(t, m.blobs.only(m.log), m.history, m.last, m.log, m.at)
 	m.last = m.log
 	m.past[m.log.files[0].SHA256] = want
 	if m.broken {
@@ -158,7 +190,7 @@ func (m *historyModel) publish(t *rapid.T) {
 	if changed || len(m.sizes) == 0 {
 		m.sizes = append(m.sizes, len(want))
 	}
-	files, err := m.history.Patches(context.Background(), m.blobs.only(m.log), m.log)
+	files, err := patchFiles(m.history, m.log)
 	if err != nil {
 		t.Fatalf("patches: %v", err)
 	}
@@ -221,10 +253,10 @@ func TestForeignEditors(t *testing.T) {
 	stanzas := makeStanzas(0, 12)
 	for i, s := range stanzas {
 		next := mustApply(t, blobs, l, Edit{Add: [][]byte{s}})
-		h, l = h.Advance(l, next, historyStart), next
+		h, l = mustAdvance(t, blobs, h, l, next, historyStart), next
 		past[l.files[0].SHA256] = text(stanzas[:i+1])
 	}
-	files, err := h.Patches(t.Context(), blobs, l)
+	files, err := patchFiles(h, l)
 	if err != nil {
 		t.Fatal(err)
 	}

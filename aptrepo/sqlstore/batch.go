@@ -234,7 +234,8 @@ func (w *writer) failWaiting(err error) {
 	}
 }
 
-// batch runs and commits one batch. Its error says that the database failed.
+// batch runs and commits one batch. Its error says that the database does not
+// answer.
 func (w *writer) batch() error {
 	b, err := w.begin()
 	if err != nil {
@@ -262,6 +263,9 @@ func (w *writer) batch() error {
 	}
 	for _, u := range members {
 		u.result <- err
+	}
+	if errors.Is(err, aptrepo.ErrFull) {
+		return nil // there may be room for the next, smaller ones
 	}
 	return err
 }

@@ -1,2 +1,37 @@
-// Package sqlstore keeps a repository's metadata in SQLite or PostgreSQL.
+// Package sqlstore keeps what a repository knows in SQLite or PostgreSQL. A
+// [DB] is an [aptrepo.Store] and an [auth.Store] at once, so that package
+// auth's events go into the same hash-chained audit log.
+//
+// The package links no driver: a program opens a pool with the driver of its
+// choice and hands it to [Open]. It is tested with modernc.org/sqlite and
+// github.com/jackc/pgx/v5.
+//
+// # Writing
+//
+// All changes go through [DB.Update] or methods that do the same. One update
+// runs at a time, and those that wait meanwhile share the next commit, so that
+// many small ones cost one fsync. SQLite's lock on the database, or on
+// PostgreSQL a lock on the one row that ends the audit log, keeps other
+// processes out: updates are serializable, also across servers.
+//
+// An update is durable when it was reported to have succeeded. When the
+// connection breaks during a commit, nobody knows whether it took effect; that
+// is reported as [aptrepo.ErrUnavailable] as well.
+//
+// # Reading
+//
+// Each method reads one consistent state, which is the latest committed one
+// when it begins. Readers never wait for writers.
+//
+// # Tables
+//
+// The tables are created and updated by numbered migrations, the same for both
+// databases, recorded in table repod_migrations. A database can be moved from
+// one to the other by copying the rows. Times are microseconds since 1970 in
+// UTC, flags 0 or 1, lists JSON. The database refuses to change or delete
+// audit entries.
+//
+// Text is UTF-8 without NUL: other text is refused where an artifact, a
+// distribution or a user is added, replaced by U+FFFD in the audit log, and
+// found nowhere.
 package sqlstore

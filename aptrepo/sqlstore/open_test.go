@@ -2,6 +2,10 @@ package sqlstore
 
 import (
 	"context"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
 	"testing"
 
 	"github.com/jmoiron/sqlx"
@@ -95,4 +99,74 @@ func TestStoreSQLite(t *testing.T) {
 func TestStorePostgres(t *testing.T) {
 	db := openPostgres(t)
 	storetest.Run(t, func(t *testing.T) aptrepo.Store { return emptied(t, db) })
+}
+
+// SQLiteDSN names any path, and its settings reach the connections.
+func TestSQLiteDSN(t *testing.T) {
+	dir := t.TempDir()
+	for _, name := range []string{"repod.db", "a b?c#d%20&e=f+g.db", "ü:;'\".db"} {
+		path := filepath.Join(dir, name)
+		db := openSQLiteAt(t, path)
+		if _, err := os.Stat(path); err != nil {
+			t.Error(err)
+		}
+		for pragma, want := range map[string]string{
+			"journal_mode": "wal", "synchronous": "2", "foreign_keys": "1", "busy_timeout": "4000",
+			"temp_store": "2", "cache_size": "-8192", "mmap_size": "1073741824",
+		} {
+			var got string
+			if err := db.conn.Get(&got, "PRAGMA "+pragma); err != nil || got != want {
+				t.Errorf("%s: %s is %s, want %s (error %v)", name, pragma, got, want, err)
+			}
+		}
+	}
+	if dsn := SQLiteDSN("repod.db"); !strings.HasPrefix(dsn, "file:repod.db?") {
+		t.Errorf("relative path: %s", dsn)
+	}
+}
+
+// A bare path, and a pool too small, do for a store too.
+func TestOpenPlain(t *testing.T) {
+	conn, err := sqlx.Open("sqlite", filepath.Join(t.TempDir(), "repod.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn.SetMaxOpenConns(1)
+	db, err := Open(t.Context(), conn, SQLite)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	addJammy(t, db)
+	if err := upload(t.Context(), db, packageNumber(1)); err != nil {
+		t.Error(err)
+	}
+	if _, err := db.Distribution(t.Context(), "jammy"); err != nil {
+		t.Error(err)
+	}
+	for pragma, want := range map[string]string{"synchronous": "2", "foreign_keys": "1", "busy_timeout": "4000", "journal_mode": "wal"} {
+		var got string
+		err := db.writer.session.conn.QueryRowContext(t.Context(), "PRAGMA "+pragma).Scan(&got)
+		if err != nil || got != want {
+			t.Errorf("the writer's %s is %s, want %s (error %v)", pragma, got, want, err)
+		}
+	}
+}
+
+// More readers than connections wait for each other and come to an end.
+func TestManyReaders(t *testing.T) {
+	db := openSQLite(t)
+	addJammy(t, db)
+	var wg sync.WaitGroup
+	for i := range 50 {
+		wg.Go(func() {
+			for _, q := range []aptrepo.PackageQuery{{}, {Q: "lib"}, {Arch: "all"}, {Section: "web"}, {Distribution: "jammy"}} {
+				q.Sort = []aptrepo.Sort{aptrepo.SortName, aptrepo.SortSize}[i%2]
+				if _, err := db.PackageRows(t.Context(), q); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	wg.Wait()
 }

@@ -7,7 +7,9 @@ import (
 	"github.com/repod-io/repod/aptrepo"
 )
 
-// fieldEnd stands between the name and the description in what is searched.
+// fieldEnd stands between the name and the description in what is searched. A
+// control file cannot have it (deb822(5)), and so no search for it finds
+// anything.
 const fieldEnd = "\x1f"
 
 // fold makes texts equal that differ in case only. Doing so here rather than

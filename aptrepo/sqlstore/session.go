@@ -60,9 +60,10 @@ func (d Dialect) phrase(query string) string {
 
 // A view is a transaction that only reads.
 type view struct {
-	ctx context.Context
-	db  *DB
-	tx  *sql.Tx
+	ctx        context.Context
+	db         *DB
+	tx         *sql.Tx
+	unprepared []string
 }
 
 func (v *view) exec(string, ...any) (int64, error) {
@@ -72,15 +73,12 @@ func (v *view) exec(string, ...any) (int64, error) {
 func (v *view) query(query string, args ...any) (*sql.Rows, error) {
 	keepableArgs(args)
 	text := v.db.dialect.phrase(query)
-	if v.db.dialect == Postgres { // pgx keeps statements itself
-		rows, err := v.tx.QueryContext(v.ctx, text, args...)
+	if stmt, ok := v.db.statements.Load(text); ok {
+		rows, err := v.tx.StmtContext(v.ctx, stmt.(*sql.Stmt)).QueryContext(v.ctx, args...)
 		return rows, classify(err, "query")
 	}
-	stmt, err := v.db.statement(v.ctx, text)
-	if err != nil {
-		return nil, err
-	}
-	rows, err := v.tx.StmtContext(v.ctx, stmt).QueryContext(v.ctx, args...)
+	v.unprepared = append(v.unprepared, text)
+	rows, err := v.tx.QueryContext(v.ctx, text, args...)
 	return rows, classify(err, "query")
 }
 
@@ -99,25 +97,31 @@ func (d *DB) read(ctx context.Context, f func(q querier) error) error {
 	if err != nil {
 		return callerGone(ctx, classify(err, "beginning to read"))
 	}
-	defer func() { _ = tx.Rollback() }() // nothing was written
-	return callerGone(ctx, f(&view{bounded, d, tx}))
+	v := &view{ctx: bounded, db: d, tx: tx}
+	defer func() {
+		_ = tx.Rollback() // nothing was written
+		d.prepareFor(ctx, v.unprepared)
+	}()
+	return callerGone(ctx, f(v))
 }
 
-// statement returns a statement prepared for the readers of SQLite, which
-// would otherwise parse it at each call.
-func (d *DB) statement(ctx context.Context, text string) (*sql.Stmt, error) {
-	if s, ok := d.statements.Load(text); ok {
-		return s.(*sql.Stmt), nil
+// prepareFor prepares statements for the next readers of SQLite, which would
+// otherwise parse them again; pgx does so by itself. It must be called without
+// a connection in hand: with every reader waiting for a second one, none would
+// get it.
+func (d *DB) prepareFor(ctx context.Context, texts []string) {
+	if d.dialect != SQLite {
+		return
 	}
-	s, err := d.conn.PrepareContext(ctx, text)
-	if err != nil {
-		return nil, classify(err, "preparing a query")
+	for _, text := range texts {
+		s, err := d.conn.PrepareContext(ctx, text)
+		if err != nil {
+			return // the next one may
+		}
+		if _, taken := d.statements.LoadOrStore(text, s); taken {
+			_ = s.Close()
+		}
 	}
-	if first, taken := d.statements.LoadOrStore(text, s); taken {
-		_ = s.Close()
-		return first.(*sql.Stmt), nil
-	}
-	return s, nil
 }
 
 // A session is the connection of a batch. On SQLite it stays the same from
