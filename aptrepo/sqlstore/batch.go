@@ -15,7 +15,7 @@ import (
 // What one commit takes up at most: that many updates, or so much work.
 const (
 	maxBatch = 256
-	maxWork  = 50 * time.Millisecond
+	maxWork  = 15 * time.Millisecond
 )
 
 // quickRetry is how long a batch that could not begin is begun again: after a

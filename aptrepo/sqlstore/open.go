@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/jmoiron/sqlx"
@@ -17,6 +18,7 @@ type DB struct {
 	dialect    Dialect
 	writer     writer
 	statements sync.Map // SQLite: text to *sql.Stmt, for readers
+	prepared   atomic.Int32
 }
 
 // Open makes a store of a connection pool and creates or updates its tables.

@@ -105,6 +105,10 @@ func (d *DB) read(ctx context.Context, f func(q querier) error) error {
 	return callerGone(ctx, f(v))
 }
 
+// maxPrepared bounds the memory for statements that listings may need: each of
+// many combinations of filters has its own.
+const maxPrepared = 200
+
 // prepareFor prepares statements for the next readers of SQLite, which would
 // otherwise parse them again; pgx does so by itself. It must be called without
 // a connection in hand: with every reader waiting for a second one, none would
@@ -114,12 +118,17 @@ func (d *DB) prepareFor(ctx context.Context, texts []string) {
 		return
 	}
 	for _, text := range texts {
+		if d.prepared.Load() >= maxPrepared {
+			return
+		}
 		s, err := d.conn.PrepareContext(ctx, text)
 		if err != nil {
 			return // the next one may
 		}
 		if _, taken := d.statements.LoadOrStore(text, s); taken {
 			_ = s.Close()
+		} else {
+			d.prepared.Add(1)
 		}
 	}
 }
