@@ -13,6 +13,7 @@ build:
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags='-s -w' -o bin/repod ./cmd/repod
 
 # The race tests come last: what make test prints last is their verdict.
+test: export REPOD_E2E = 1
 test: deps lint fuzz race
 
 quick:
