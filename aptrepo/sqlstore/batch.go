@@ -79,6 +79,7 @@ func (b *batch) run(ctx context.Context, fn func(t *tx) error) (err error) {
 	first := b.kept == 0
 	keep := false
 	defer func() {
+		t.ended = true
 		if !keep {
 			b.head = head
 		}

@@ -37,7 +37,6 @@ func (d Dialect) String() string {
 // plain path works too; the name adds what makes reading fast and what other
 // users of the same pool need:
 //
-//   - journal_mode WAL: readers and the writer do not wait for each other;
 //   - synchronous FULL: a commit that was reported survives a power cut;
 //   - busy_timeout 4 s: another process's transaction is waited for;
 //   - foreign_keys on, as the tables expect;
@@ -49,7 +48,6 @@ func (d Dialect) String() string {
 func SQLiteDSN(path string) string {
 	pragmas := []string{
 		"busy_timeout(4000)",
-		"journal_mode(WAL)",
 		"synchronous(FULL)",
 		"foreign_keys(ON)",
 		"temp_store(MEMORY)",

@@ -4,10 +4,12 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -198,7 +200,13 @@ func TestPostgresHangs(t *testing.T) {
 	if err := db.scribble(t.Context(), "before"); err != nil {
 		t.Fatal(err)
 	}
-	p.hang(true)
+	err := db.update(t.Context(), func(tx *tx) error {
+		p.hang(true)
+		return scribble(tx, "hung")
+	})
+	if !errors.Is(err, aptrepo.ErrUnavailable) {
+		t.Errorf("update in which the server hangs: error %v, want ErrUnavailable", err)
+	}
 	var wg sync.WaitGroup
 	for range 3 {
 		wg.Go(func() {
@@ -253,6 +261,128 @@ func TestPostgresRefused(t *testing.T) {
 	defer conn.Close()
 	if _, err := Open(t.Context(), conn, Postgres); !errors.Is(err, aptrepo.ErrUnavailable) {
 		t.Errorf("Open without a server: error %v, want ErrUnavailable", err)
+	}
+}
+
+// coded and stated are errors as drivers give them.
+type (
+	coded  int
+	stated string
+)
+
+func (c coded) Error() string { return "code" }
+func (c coded) Code() int     { return int(c) }
+
+func (s stated) Error() string    { return "state" }
+func (s stated) SQLState() string { return string(s) }
+
+func TestClassify(t *testing.T) {
+	for _, c := range []struct {
+		err  error
+		want error // nil: neither
+	}{
+		{coded(13), aptrepo.ErrFull},
+		{coded(10 | 19<<8), aptrepo.ErrFull},
+		{coded(5), aptrepo.ErrUnavailable},
+		{coded(5 | 1<<8), aptrepo.ErrUnavailable},
+		{coded(10 | 3<<8), aptrepo.ErrUnavailable},
+		{coded(14), aptrepo.ErrUnavailable},
+		{coded(1), nil},         // no such table
+		{coded(19 | 8<<8), nil}, // constraint
+		{coded(11), nil},        // corrupt
+		{stated("53100"), aptrepo.ErrFull},
+		{stated("53300"), aptrepo.ErrUnavailable}, // too many connections
+		{stated("57P01"), aptrepo.ErrUnavailable}, // shut down
+		{stated("57014"), aptrepo.ErrUnavailable}, // statement_timeout
+		{stated("40001"), aptrepo.ErrUnavailable},
+		{stated("25006"), aptrepo.ErrUnavailable},
+		{stated("42P01"), nil}, // no such table
+		{stated("23505"), nil}, // constraint
+		{stated("28P01"), nil}, // password
+		{stated(""), nil},
+		{errors.New("database or disk is full"), aptrepo.ErrFull},
+		{io.ErrUnexpectedEOF, aptrepo.ErrUnavailable},
+		{context.DeadlineExceeded, aptrepo.ErrUnavailable},
+		{fmt.Errorf("wrapped: %w", aptrepo.ErrFull), aptrepo.ErrFull},
+	} {
+		got := classify(fmt.Errorf("driver: %w", c.err), "testing")
+		for _, kind := range []error{aptrepo.ErrFull, aptrepo.ErrUnavailable} {
+			if errors.Is(got, kind) != (kind == c.want) {
+				t.Errorf("%v (%#v): matches %v: %t", got, c.err, kind, errors.Is(got, kind))
+			}
+		}
+		if !errors.Is(got, c.err) {
+			t.Errorf("%v does not wrap its cause", got)
+		}
+	}
+	if classify(nil, "testing") != nil {
+		t.Error("no error became one")
+	}
+	if err := lost(classify(coded(13), "testing")); errors.Is(err, aptrepo.ErrUnavailable) || !errors.Is(err, aptrepo.ErrFull) {
+		t.Errorf("a commit to a full disk: %v", err)
+	}
+	if err := lost(coded(1)); !errors.Is(err, aptrepo.ErrUnavailable) {
+		t.Errorf("a commit lost: %v", err)
+	}
+}
+
+// Servers on one database: their updates exclude each other, and their audit
+// entries form one chain.
+func TestTwoServers(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "repod.db")
+	t.Run("SQLite", func(t *testing.T) { twoServers(t, openSQLiteAt(t, path), openSQLiteAt(t, path)) })
+	t.Run("PostgreSQL", func(t *testing.T) {
+		dsn := pgtest.Database(t)
+		twoServers(t, openPostgresAt(t, dsn), openPostgresAt(t, dsn))
+	})
+}
+
+func twoServers(t *testing.T, servers ...*DB) {
+	const workers, each = 4, 10
+	key := aptrepo.KeyOf("counter", "1", "all")
+	var wg sync.WaitGroup
+	for w := range workers {
+		s := servers[w%len(servers)]
+		wg.Go(func() {
+			for range each {
+				err := s.Update(t.Context(), func(tx aptrepo.Tx) error {
+					stone, err := tx.Tombstone(key)
+					if err != nil && !errors.Is(err, aptrepo.ErrArtifactNotFound) {
+						return err
+					}
+					n, _ := strconv.Atoi(stone.SHA256)
+					if err := tx.PutTombstone(aptrepo.Tombstone{Key: key, SHA256: strconv.Itoa(n + 1)}); err != nil {
+						return err
+					}
+					return tx.Audit(aptrepo.AuditEntry{Action: "count"})
+				})
+				if err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	err := servers[0].Update(t.Context(), func(tx aptrepo.Tx) error {
+		stone, err := tx.Tombstone(key)
+		if stone.SHA256 != strconv.Itoa(workers*each) {
+			t.Errorf("counted to %s, want %d", stone.SHA256, workers*each)
+		}
+		return err
+	})
+	if err != nil {
+		t.Error(err)
+	}
+	entries, err := servers[1].AuditEntries(t.Context(), 0, 1000)
+	if err != nil || len(entries) != workers*each {
+		t.Errorf("%d audit entries, error %v", len(entries), err)
+	}
+	prev := ""
+	for _, e := range entries {
+		if hash, err := e.Chain(prev); err != nil || hash != e.Hash {
+			t.Fatalf("the chain breaks at entry %d (error %v)", e.ID, err)
+		}
+		prev = e.Hash
 	}
 }
 

@@ -2,6 +2,8 @@ package sqlstore
 
 import (
 	"context"
+	"database/sql"
+	"errors"
 	"fmt"
 	"runtime"
 	"sync"
@@ -9,6 +11,14 @@ import (
 	"time"
 
 	"github.com/jmoiron/sqlx"
+
+	"github.com/repod-io/repod/aptrepo"
+	"github.com/repod-io/repod/auth"
+)
+
+var (
+	_ aptrepo.Store = (*DB)(nil)
+	_ auth.Store    = (*DB)(nil)
 )
 
 // A DB is an open database. It implements [aptrepo.Store] and [auth.Store];
@@ -75,24 +85,43 @@ func limitPool(conn *sqlx.DB, dialect Dialect) {
 
 // prepare runs the migrations.
 func (d *DB) prepare(ctx context.Context) error {
-	conn, err := d.conn.Conn(ctx)
+	conn, err := d.conn.DB.Conn(ctx)
 	if err != nil {
 		return classify(err, "connecting")
 	}
 	defer conn.Close()
 	if d.dialect == SQLite {
-		if _, err := conn.ExecContext(ctx, "PRAGMA busy_timeout = 4000"); err != nil {
-			return classify(err, "PRAGMA busy_timeout")
-		}
-		var mode string
-		if err := conn.QueryRowContext(ctx, "PRAGMA journal_mode = WAL").Scan(&mode); err != nil {
-			return classify(err, "PRAGMA journal_mode")
-		}
-		if mode != "wal" {
-			return fmt.Errorf("journal mode is %q: a file on a local file system is needed", mode)
+		if err := useWAL(ctx, conn); err != nil {
+			return err
 		}
 	}
 	return d.dialect.migrate(ctx, conn)
+}
+
+// useWAL switches a SQLite database to write-ahead logging, which it then
+// keeps: readers and the writer do not wait for each other. For the switch
+// SQLite needs the database for itself and does not wait, so this does.
+func useWAL(ctx context.Context, conn *sql.Conn) error {
+	if _, err := conn.ExecContext(ctx, "PRAGMA busy_timeout = 4000"); err != nil {
+		return classify(err, "PRAGMA busy_timeout")
+	}
+	for start := time.Now(); ; {
+		var mode string
+		err := classify(conn.QueryRowContext(ctx, "PRAGMA journal_mode = WAL").Scan(&mode), "PRAGMA journal_mode")
+		switch {
+		case err == nil && mode != "wal":
+			return fmt.Errorf("journal mode is %q: a file on a local file system is needed", mode)
+		case err == nil:
+			return nil
+		case !errors.Is(err, aptrepo.ErrUnavailable) || time.Since(start) > answerWithin:
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
 }
 
 // Close waits for the updates under way and closes the pool.

@@ -18,11 +18,6 @@ import (
 	"github.com/repod-io/repod/auth/authtest"
 )
 
-var (
-	_ aptrepo.Store = (*DB)(nil)
-	_ auth.Store    = (*DB)(nil)
-)
-
 func openSQLite(t testing.TB) *DB {
 	t.Helper()
 	return openSQLiteAt(t, t.TempDir()+"/repod.db")
@@ -111,7 +106,7 @@ func TestSQLiteDSN(t *testing.T) {
 			t.Error(err)
 		}
 		for pragma, want := range map[string]string{
-			"journal_mode": "wal", "synchronous": "2", "foreign_keys": "1", "busy_timeout": "4000",
+			"synchronous": "2", "foreign_keys": "1", "busy_timeout": "4000", "journal_mode": "wal",
 			"temp_store": "2", "cache_size": "-8192", "mmap_size": "1073741824",
 		} {
 			var got string

@@ -16,6 +16,7 @@ var listingRules = []rule{
 	{"PublishedRows", publishedRows},
 	{"Search", search},
 	{"Paging", paging},
+	{"ListingModel", listingModel},
 }
 
 // render writes a row in one line: name, versions, architectures,

@@ -385,6 +385,13 @@ var broken = []struct {
 	{"PublishedRows", reading(reader{published: func(q *aptrepo.PublishedQuery) { q.Component = "" }})},
 	{"Search", reading(reader{query: func(q *aptrepo.PackageQuery) { q.Q = strings.ReplaceAll(q.Q, "%", "") }})},
 	{"Paging", reading(reader{page: func(p *aptrepo.Page[aptrepo.Artifact]) { p.Total = len(p.Items) }})},
+	{"ListingModel", reading(reader{rows: func(rows []aptrepo.PackageRow) {
+		for i := range rows {
+			if rows[i].Latest.Arch == "arm64" {
+				rows[i].Latest.Arch = "armhf"
+			}
+		}
+	}})},
 	{"GenerationRoundTrip", reading(reader{generation: func(g *aptrepo.Generation) { g.Hashes = nil }})},
 	{"GenerationStale", inTx(func(tx aptrepo.Tx) aptrepo.Tx { return staleTx{tx} })},
 	{"GenerationRace", inTx(func(tx aptrepo.Tx) aptrepo.Tx { return staleTx{tx} })},
