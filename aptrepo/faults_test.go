@@ -67,6 +67,9 @@ func runWithFault(t *testing.T, f *fixture, faulty *storagetest.Faulty) {
 	}
 	for i, step := range script {
 		err := step()
+		if i == 2 && err == nil {
+			inFocal(t, look(), call)
+		}
 		if err == nil {
 			continue
 		}
@@ -78,6 +81,9 @@ func runWithFault(t *testing.T, f *fixture, faulty *storagetest.Faulty) {
 		if err := step(); err != nil {
 			t.Fatalf("call %d, step %d again: %v", call, i, err)
 		}
+		if i == 2 {
+			inFocal(t, look(), call)
+		}
 	}
 	if got := packages(t, look(), "jammy", "amd64"); !slices.Equal(got, []string{"data 2 all"}) {
 		t.Errorf("call %d: jammy = %q", call, got)
@@ -86,6 +92,15 @@ func runWithFault(t *testing.T, f *fixture, faulty *storagetest.Faulty) {
 		t.Errorf("call %d: focal = %q", call, got)
 	}
 	clean(t, look())
+}
+
+// inFocal checks that apt sees what was promoted as soon as that is answered,
+// also when only a second try was.
+func inFocal(t *testing.T, r *aptrepo.Repo, call int) {
+	t.Helper()
+	if got := packages(t, r, "focal", "amd64"); !slices.Equal(got, []string{"hello 1.0 amd64"}) {
+		t.Errorf("call %d: promoted, but focal = %q", call, got)
+	}
 }
 
 // A change whose publication failed is published by Recover, after a restart

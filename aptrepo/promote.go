@@ -137,12 +137,14 @@ func move(a Artifact, component string, target Distribution) Move {
 	return m
 }
 
-// copyInto publishes what moves say and returns the last change.
+// copyInto publishes what moves say and returns the change after which all of
+// it is published, also what lay there already: a former attempt may have
+// failed between recording and publishing it.
 func (r *Repo) copyInto(tx Tx, codename string, moves []Move) (int64, error) {
 	var last int64
 	at := r.now().UTC().Truncate(time.Second)
 	for i, m := range moves {
-		if m.Outcome != Copied {
+		if m.Outcome != Copied && m.Outcome != AlreadyPresent {
 			continue
 		}
 		seq, added, err := tx.AddPublication(m.Artifact.ID, Publication{codename, m.Component, at})
@@ -151,9 +153,8 @@ func (r *Repo) copyInto(tx Tx, codename string, moves []Move) (int64, error) {
 		}
 		if !added {
 			moves[i].Outcome = AlreadyPresent
-			continue
 		}
-		last = seq
+		last = max(last, seq)
 	}
 	return last, nil
 }

@@ -108,7 +108,8 @@ type Tx interface {
 
 	// AddPublication publishes an artifact in a component of a distribution,
 	// appends the change and returns its Seq. When it was published there
-	// already, nothing changes and added is false. ErrUnknownDistribution.
+	// already, nothing changes, added is false and seq is that of the
+	// distribution's latest change. ErrUnknownDistribution.
 	AddPublication(id int64, p Publication) (seq int64, added bool, err error)
 	// RemovePublication undoes AddPublication and returns the change's Seq;
 	// removed is false when there was nothing to undo.
