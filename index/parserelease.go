@@ -102,9 +102,9 @@ func (p *releaseParser) set(value string) error {
 	case "valid-until":
 		r.ValidUntil, err = parseDate(value)
 	case "architectures":
-		r.Architectures = strings.Fields(value)
+		r.Architectures = words(value)
 	case "components":
-		r.Components = strings.Fields(value)
+		r.Components = words(value)
 	case "acquire-by-hash":
 		r.AcquireByHash = strings.EqualFold(value, "yes")
 	case "md5sum", "sha256":
@@ -113,6 +113,14 @@ func (p *releaseParser) set(value string) error {
 		}
 	}
 	return err
+}
+
+// words returns the words of a list, nil when it has none.
+func words(value string) []string {
+	if list := strings.Fields(value); len(list) > 0 {
+		return list
+	}
+	return nil
 }
 
 func (p *releaseParser) continuation(line string) error {
@@ -130,19 +138,19 @@ func (p *releaseParser) continuation(line string) error {
 	default:
 		return nil
 	}
-	words := strings.Fields(line)
-	if len(words) != 3 {
+	row := strings.Fields(line)
+	if len(row) != 3 {
 		return fmt.Errorf("not a hash, a size and a path")
 	}
-	hash := strings.ToLower(words[0])
+	hash := strings.ToLower(row[0])
 	if !isHex(hash, length) {
 		return fmt.Errorf("malformed hash")
 	}
-	size, err := strconv.ParseUint(words[1], 10, 63)
+	size, err := strconv.ParseUint(row[1], 10, 63)
 	if err != nil {
 		return fmt.Errorf("malformed size")
 	}
-	return p.file(words[2], int64(size), hash)
+	return p.file(row[2], int64(size), hash)
 }
 
 // file notes one entry of the current section.
