@@ -50,7 +50,7 @@ func classify(err error, doing string) error {
 // codeKind sorts a result code of SQLite; nil is a fault that will be there
 // at the next try as well.
 func codeKind(code int) error {
-	if false {
+	if code == sqliteIOErrShmSize {
 		return aptrepo.ErrFull
 	}
 	switch code & 0xff {
