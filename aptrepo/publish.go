@@ -144,8 +144,11 @@ func (in *incoming) commit(ctx context.Context) (Published, int64, error) {
 	}
 	defer unlock()
 	out, seq, err := in.record(ctx)
-	if err != nil || !in.reused {
-		return out, seq, err
+	switch {
+	case err != nil:
+		return out, seq, errors.Join(err, in.discard(ctx, err))
+	case !in.reused:
+		return out, seq, nil
 	}
 	// The file lay in the pool before us and may have been on its way out.
 	return out, seq, in.restore(ctx, out.Artifact.Filename)
@@ -195,6 +198,24 @@ func (in *incoming) claim(ctx context.Context, name string) (free bool, err erro
 	}
 	in.reused = sum == in.artifact.SHA256
 	return in.reused, nil
+}
+
+// discard takes a file out of the pool that was put there for a record that
+// was refused. After ErrUnavailable it stays: the record may have been made.
+func (in *incoming) discard(ctx context.Context, refused error) error {
+	if in.reused || errors.Is(refused, ErrUnavailable) {
+		return nil
+	}
+	ctx = context.WithoutCancel(ctx)
+	var taken bool
+	err := in.repo.Store.Update(ctx, func(tx Tx) (err error) {
+		taken, err = tx.FilenameTaken(in.artifact.Filename)
+		return err
+	})
+	if err != nil || taken {
+		return err
+	}
+	return storageError(in.repo.Storage.Delete(ctx, in.artifact.Filename))
 }
 
 // restore writes the pool file again when it has gone.

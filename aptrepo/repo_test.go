@@ -97,7 +97,7 @@ func TestConflict(t *testing.T) {
 	refuse := func(when string) {
 		t.Helper()
 		for _, o := range other {
-			before := read(t, f.Repo, "dists/"+o.codename+"/InRelease")
+			before, pool := read(t, f.Repo, "dists/"+o.codename+"/InRelease"), f.pool(t)
 			_, err := f.Publish(f.ctx, bytes.NewReader(build("hello", o.version, "amd64", "X-Other", "yes")),
 				aptrepo.PublishOptions{Distribution: o.codename})
 			var conflict *aptrepo.ConflictError
@@ -106,6 +106,9 @@ func TestConflict(t *testing.T) {
 			}
 			if !bytes.Equal(before, read(t, f.Repo, "dists/"+o.codename+"/InRelease")) {
 				t.Errorf("%s, %v: InRelease changed", when, o)
+			}
+			if after := f.pool(t); !slices.Equal(pool, after) {
+				t.Errorf("%s, %v: the pool went from %q to %q", when, o, pool, after)
 			}
 		}
 	}
@@ -155,11 +158,7 @@ func TestRefusedPublish(t *testing.T) {
 	if err != nil || page.Total != 1 {
 		t.Errorf("artifacts = %d, %v", page.Total, err)
 	}
-	var keys []string
-	for info := range f.files.List(f.ctx, "pool/") {
-		keys = append(keys, info.Key)
-	}
-	if len(keys) != 1 {
+	if keys := f.pool(t); len(keys) != 1 {
 		t.Errorf("pool = %q", keys)
 	}
 }

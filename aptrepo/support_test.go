@@ -104,6 +104,18 @@ func (f *fixture) publish(t testing.TB, data []byte, codename string) aptrepo.Pu
 	return out
 }
 
+// pool lists the files in the pool.
+func (f *fixture) pool(t testing.TB) (keys []string) {
+	t.Helper()
+	for info, err := range f.files.List(f.ctx, "pool/") {
+		if err != nil {
+			t.Fatal(err)
+		}
+		keys = append(keys, info.Key)
+	}
+	return keys
+}
+
 // read returns a file of the APT tree.
 func read(t testing.TB, r *aptrepo.Repo, name string) []byte {
 	t.Helper()
