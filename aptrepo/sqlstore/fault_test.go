@@ -12,7 +12,9 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/jmoiron/sqlx"
 
@@ -154,22 +156,22 @@ func TestSQLiteRefused(t *testing.T) {
 // transaction only; connections that it ended meanwhile are replaced unseen.
 func TestPostgresConnectionsEnded(t *testing.T) {
 	db := openPostgres(t)
+	conn, err := sqlx.Open(pgtest.Driver, pgtest.Database(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	var name string
+	if err := db.conn.Get(&name, "SELECT current_database()"); err != nil {
+		t.Fatal(err)
+	}
 	endAll := func() {
-		conn, err := sqlx.Open(pgtest.Driver, pgtest.Database(t))
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer conn.Close()
-		var name string
-		if err := db.conn.Get(&name, "SELECT current_database()"); err != nil {
-			t.Fatal(err)
-		}
-		_, err = conn.ExecContext(t.Context(), "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1", name)
+		_, err := conn.ExecContext(t.Context(), "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1", name)
 		if err != nil {
 			t.Fatal(err)
 		}
 	}
-	err := db.update(t.Context(), func(tx *tx) error {
+	err = db.update(t.Context(), func(tx *tx) error {
 		endAll()
 		return scribble(tx, "lost")
 	})
@@ -194,9 +196,11 @@ func TestPostgresConnectionsEnded(t *testing.T) {
 // A server that does not answer any more is noticed, for readers and writers
 // alike, and the store goes on when it is back.
 func TestPostgresHangs(t *testing.T) {
-	t.Parallel() // waits
 	p, dsn := startProxy(t)
 	db := openPostgresAt(t, dsn)
+	usual := answerWithin
+	defer func() { answerWithin = usual }()
+	answerWithin = time.Second
 	if err := db.scribble(t.Context(), "before"); err != nil {
 		t.Fatal(err)
 	}
@@ -447,18 +451,24 @@ func (p *proxy) serve(l net.Listener) {
 			client.Close()
 			continue
 		}
-		go p.copy(server, client, true)
-		go p.copy(client, server, false)
+		lost := new(atomic.Bool) // answers are
+		go p.copy(server, client, lost, true)
+		go p.copy(client, server, lost, false)
 	}
 }
 
-func (p *proxy) copy(to, from net.Conn, request bool) {
-	defer to.Close()
-	defer from.Close()
+func (p *proxy) copy(to, from net.Conn, lost *atomic.Bool, request bool) {
+	if !request { // ends when the server has had its say
+		defer to.Close()
+		defer from.Close()
+	}
 	buf := make([]byte, 64<<10)
 	for {
 		n, err := from.Read(buf)
 		if err != nil {
+			if half, ok := to.(*net.UnixConn); ok {
+				_ = half.CloseWrite()
+			}
 			return
 		}
 		p.mu.Lock()
@@ -467,6 +477,12 @@ func (p *proxy) copy(to, from net.Conn, request bool) {
 		}
 		cut := request && p.cut != "" && bytes.Contains(buf[:n], []byte(p.cut))
 		p.mu.Unlock()
+		if cut {
+			lost.Store(true)
+		}
+		if !request && lost.Load() {
+			continue
+		}
 		if _, err := to.Write(buf[:n]); err != nil {
 			return
 		}
@@ -476,7 +492,6 @@ func (p *proxy) copy(to, from net.Conn, request bool) {
 				_ = half.CloseWrite()
 			}
 			from.Close()
-			_, _ = io.Copy(io.Discard, to)
 			return
 		}
 	}

@@ -96,6 +96,24 @@ func TestStorePostgres(t *testing.T) {
 	storetest.Run(t, func(t *testing.T) aptrepo.Store { return emptied(t, db) })
 }
 
+// Both ways to find a page give the same, however many rows match.
+func TestListingWays(t *testing.T) {
+	usual := unselective
+	defer func() { unselective = usual }()
+	for _, n := range []int{1, 1 << 30} { // as often as can be, and never
+		unselective = n
+		forBoth(t, func(t *testing.T, db *DB) {
+			for _, c := range storetest.Checks() {
+				if c.Name == "ListingModel" {
+					if err := c.Func(t.Context(), db); err != nil {
+						t.Error(err)
+					}
+				}
+			}
+		})
+	}
+}
+
 // SQLiteDSN names any path, and its settings reach the connections.
 func TestSQLiteDSN(t *testing.T) {
 	dir := t.TempDir()

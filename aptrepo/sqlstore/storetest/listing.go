@@ -17,6 +17,7 @@ var listingRules = []rule{
 	{"Search", search},
 	{"Paging", paging},
 	{"ListingModel", listingModel},
+	{"ListingConsistent", listingConsistent},
 }
 
 // render writes a row in one line: name, versions, architectures,
@@ -314,4 +315,32 @@ func paging(p *probe) {
 	all, err := p.s.ArtifactRows(p.ctx, aptrepo.PackageQuery{})
 	p.ok("ArtifactRows", err)
 	p.equal("items where no page was asked for", len(all.Items), n)
+}
+
+// A page and its total are of one state, though others write meanwhile.
+func listingConsistent(p *probe) {
+	p.distributions("jammy")
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for i := range 100 {
+			p.stock(fmt.Sprintf("p%d 1 all @jammy/main", i))
+		}
+	}()
+	for running := true; running; {
+		select {
+		case <-done:
+			running = false
+		default:
+		}
+		packages, err := p.s.PackageRows(p.ctx, aptrepo.PackageQuery{PerPage: 200})
+		p.ok("PackageRows", err)
+		p.equal("packages and their total", len(packages.Items), packages.Total)
+		artifacts, err := p.s.ArtifactRows(p.ctx, aptrepo.PackageQuery{Distribution: "jammy", PerPage: 200})
+		p.ok("ArtifactRows", err)
+		p.equal("artifacts and their total", len(artifacts.Items), artifacts.Total)
+		published, err := p.s.PublishedRows(p.ctx, aptrepo.PublishedQuery{Distribution: "jammy", PerPage: 200})
+		p.ok("PublishedRows", err)
+		p.equal("publications and their total", len(published.Items), published.Total)
+	}
 }

@@ -392,6 +392,7 @@ var broken = []struct {
 			}
 		}
 	}})},
+	{"ListingConsistent", func(s aptrepo.Store) aptrepo.Store { return twoReads{s} }},
 	{"GenerationRoundTrip", reading(reader{generation: func(g *aptrepo.Generation) { g.Hashes = nil }})},
 	{"GenerationStale", inTx(func(tx aptrepo.Tx) aptrepo.Tx { return staleTx{tx} })},
 	{"GenerationRace", inTx(func(tx aptrepo.Tx) aptrepo.Tx { return staleTx{tx} })},
@@ -407,6 +408,20 @@ var broken = []struct {
 		}
 	}})},
 	{"AuditText", inTx(func(tx aptrepo.Tx) aptrepo.Tx { return deafTx{tx} })},
+}
+
+// twoReads takes a page and its total from two states.
+type twoReads struct{ aptrepo.Store }
+
+func (s twoReads) PublishedRows(ctx context.Context, q aptrepo.PublishedQuery) (aptrepo.Page[aptrepo.PublishedArtifact], error) {
+	early, err := s.Store.PublishedRows(ctx, q)
+	if err != nil {
+		return early, err
+	}
+	time.Sleep(time.Millisecond)
+	late, err := s.Store.PublishedRows(ctx, q)
+	late.Total = early.Total
+	return late, err
 }
 
 // byText orders versions as text.
