@@ -56,6 +56,9 @@ func randomChange(r *rand.Rand, tx aptrepo.Tx, codenames []string) error {
 	at := aptrepo.Publication{Distribution: pick(r, codenames...), Component: pick(r, "main", "main", "extra"), PublishedAt: epoch}
 	switch r.IntN(4) {
 	case 0:
+		if len(a.Publications) > 0 {
+			at = pick(r, a.Publications...)
+		}
 		_, _, err := tx.RemovePublication(a.ID, at.Distribution, at.Component)
 		return err
 	case 1:
