@@ -167,32 +167,6 @@ func BenchmarkUpload(b *testing.B) {
 	}
 }
 
-var (
-	shelfOnce sync.Once
-	shelfPath string
-	shelfErr  error
-)
-
-// sqliteShelf returns a store filled once for all benchmarks.
-func sqliteShelf(b *testing.B) *DB {
-	b.Helper()
-	shelfOnce.Do(func() {
-		var dir string
-		if dir, shelfErr = os.MkdirTemp("", "sqlstore"); shelfErr != nil {
-			return
-		}
-		shelfPath = dir + "/repod.db"
-		s := openSQLiteAt(b, shelfPath)
-		start := time.Now()
-		fill(b, s, shelfSize())
-		b.Logf("filled with %d packages in %v", shelfSize(), time.Since(start))
-	})
-	if shelfErr != nil {
-		b.Fatal(shelfErr)
-	}
-	return openSQLiteAt(b, shelfPath)
-}
-
 // listings are the queries that people wait for.
 var listings = []struct {
 	name string
@@ -271,7 +245,11 @@ func publishedOf(q aptrepo.PublishedQuery) func(ctx context.Context, s *DB) (int
 }
 
 func BenchmarkList(b *testing.B) {
-	b.Run("SQLite", func(b *testing.B) { benchListings(b, sqliteShelf(b)) })
+	b.Run("SQLite", func(b *testing.B) {
+		s := openSQLite(b)
+		fill(b, s, shelfSize())
+		benchListings(b, s)
+	})
 	b.Run("PostgreSQL", func(b *testing.B) {
 		s := openPostgres(b)
 		fill(b, s, shelfSize())
