@@ -63,7 +63,6 @@ func SQLiteDSN(path string) string {
 // are better than memory there: what a savepoint keeps in memory is a list that
 // each further statement walks through.
 var writerPragmas = []string{
-	"PRAGMA busy_timeout = 4000",
 	"PRAGMA synchronous = FULL",
 	"PRAGMA foreign_keys = ON",
 	"PRAGMA temp_store = FILE",
@@ -71,8 +70,9 @@ var writerPragmas = []string{
 	"PRAGMA journal_size_limit = 67108864",
 }
 
-// answerWithin is how long PostgreSQL may take for one statement of a
-// transaction, or for all those of a reader. Tests change it.
+// answerWithin is how long SQLite's lock is waited for, and how long PostgreSQL
+// may take for one statement of a transaction, or for all those of a reader.
+// Tests change it.
 var answerWithin = 4 * time.Second
 
 // words are what the SQL texts of this package spell differently.
@@ -155,6 +155,11 @@ func (d Dialect) lockHead() string {
 	}
 	return `SELECT last_id, last_hash FROM audit_head,
 		(SELECT set_config('idle_in_transaction_session_timeout', '15000', true)) AS s FOR UPDATE OF audit_head`
+}
+
+// waitForLocks makes a SQLite connection wait for other processes.
+func waitForLocks() string {
+	return "PRAGMA busy_timeout = " + strconv.FormatInt(answerWithin.Milliseconds(), 10)
 }
 
 // readOnly are the options of a transaction that sees one state throughout.

@@ -26,6 +26,13 @@ func (d *DB) scribble(ctx context.Context, name string) error {
 	return d.update(ctx, func(t *tx) error { return scribble(t, name) })
 }
 
+// patience changes how long the database may take to answer.
+func patience(t *testing.T, d time.Duration) {
+	usual := answerWithin
+	answerWithin = d
+	t.Cleanup(func() { answerWithin = usual })
+}
+
 // A full database is told apart and harms nobody's earlier changes.
 func TestSQLiteFull(t *testing.T) {
 	db := openSQLite(t)
@@ -99,7 +106,7 @@ func fillUp(path string) error {
 
 // Another process that keeps the lock makes the store unavailable for as long.
 func TestSQLiteLocked(t *testing.T) {
-	t.Parallel() // waits
+	patience(t, 200*time.Millisecond)
 	path := filepath.Join(t.TempDir(), "repod.db")
 	db := openSQLiteAt(t, path)
 	if err := db.scribble(t.Context(), "before"); err != nil {
@@ -198,9 +205,7 @@ func TestPostgresConnectionsEnded(t *testing.T) {
 func TestPostgresHangs(t *testing.T) {
 	p, dsn := startProxy(t)
 	db := openPostgresAt(t, dsn)
-	usual := answerWithin
-	defer func() { answerWithin = usual }()
-	answerWithin = time.Second
+	patience(t, time.Second)
 	if err := db.scribble(t.Context(), "before"); err != nil {
 		t.Fatal(err)
 	}

@@ -102,7 +102,7 @@ func (d *DB) prepare(ctx context.Context) error {
 // keeps: readers and the writer do not wait for each other. For the switch
 // SQLite needs the database for itself and does not wait, so this does.
 func useWAL(ctx context.Context, conn *sql.Conn) error {
-	if _, err := conn.ExecContext(ctx, "PRAGMA busy_timeout = 4000"); err != nil {
+	if _, err := conn.ExecContext(ctx, waitForLocks()); err != nil {
 		return classify(err, "PRAGMA busy_timeout")
 	}
 	for start := time.Now(); ; {

@@ -96,22 +96,21 @@ func TestStorePostgres(t *testing.T) {
 	storetest.Run(t, func(t *testing.T) aptrepo.Store { return emptied(t, db) })
 }
 
-// Both ways to find a page give the same, however many rows match.
+// A page found in its order, row by row, is the same as one that is sorted. For
+// as few rows as tests have, only the latter would be tried.
 func TestListingWays(t *testing.T) {
-	usual := unselective
-	defer func() { unselective = usual }()
-	for _, n := range []int{1, 1 << 30} { // as often as can be, and never
-		unselective = n
-		forBoth(t, func(t *testing.T, db *DB) {
-			for _, c := range storetest.Checks() {
-				if c.Name == "ListingModel" {
-					if err := c.Func(t.Context(), db); err != nil {
-						t.Error(err)
-					}
-				}
+	defer func(usual int) { unselective = usual }(unselective)
+	unselective = 1
+	forBoth(t, func(t *testing.T, db *DB) {
+		for _, c := range storetest.Checks() {
+			if c.Name != "ListingModel" {
+				continue
 			}
-		})
-	}
+			if err := c.Func(t.Context(), db); err != nil {
+				t.Error(err)
+			}
+		}
+	})
 }
 
 // SQLiteDSN names any path, and its settings reach the connections.

@@ -216,7 +216,7 @@ func (w *writer) connect() (*session, error) {
 	}
 	s := newSession(w.db.dialect, conn)
 	if w.db.dialect == SQLite {
-		for _, pragma := range writerPragmas {
+		for _, pragma := range append([]string{waitForLocks()}, writerPragmas...) {
 			if _, err := conn.ExecContext(ctx, pragma); err != nil {
 				s.close(false)
 				return nil, classify(err, pragma)

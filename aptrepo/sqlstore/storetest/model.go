@@ -17,9 +17,9 @@ func listingModel(p *probe) {
 	r := rand.New(rand.NewPCG(7, 11))
 	codenames := []string{"focal", "jammy", "noble"}
 	p.distributions(codenames...)
-	for range 3 {
+	for range 2 {
 		p.update(func(tx aptrepo.Tx) error {
-			for range 400 {
+			for range 500 {
 				if err := randomChange(r, tx, codenames); err != nil {
 					return err
 				}
@@ -31,7 +31,7 @@ func listingModel(p *probe) {
 			p.ok("EachArtifact", err)
 			all = append(all, a)
 		}
-		for range 120 {
+		for range 80 {
 			p.compare(all, randomQuery(r, codenames))
 		}
 		for _, codename := range codenames {

@@ -119,6 +119,9 @@ func addPublication(p *probe) {
 func removePublication(p *probe) {
 	p.distributions("focal", "jammy")
 	ids := p.stock("nginx 1.0 amd64 @jammy/main @jammy/extra @focal/main")
+	rows, err := p.s.ArtifactRows(p.ctx, aptrepo.PackageQuery{Distribution: "jammy"})
+	p.ok("ArtifactRows", err)
+	p.equal("artifacts of jammy, in two components", labels(rows.Items), []string{"nginx 1.0 amd64"})
 	id := ids["nginx 1.0 amd64"]
 	p.update(func(tx aptrepo.Tx) error {
 		seq, removed, err := tx.RemovePublication(id, "jammy", "main")
@@ -136,6 +139,9 @@ func removePublication(p *probe) {
 	a, err := p.s.Artifact(p.ctx, aptrepo.KeyOf("nginx", "1.0", "amd64"))
 	p.ok("Artifact", err)
 	p.equal("publications", places(a.Publications), []string{"focal/main", "jammy/extra"})
+	rows, err = p.s.ArtifactRows(p.ctx, aptrepo.PackageQuery{Distribution: "jammy"})
+	p.ok("ArtifactRows", err)
+	p.equal("artifacts of jammy, left in one component", labels(rows.Items), []string{"nginx 1.0 amd64"})
 	changes, err := p.s.Changes(p.ctx, "jammy", 2, 10)
 	p.ok("Changes", err)
 	p.equal("changes", changes, []aptrepo.Change{{
