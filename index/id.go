@@ -31,8 +31,8 @@ func cleanStanza(text []byte) ([]byte, error) {
 	if len(text) > maxStanza {
 		return nil, fmt.Errorf("%w: longer than %d bytes", ErrStanza, maxStanza)
 	}
-	if bytes.ContainsAny(text, "\x00\r") {
-		return nil, fmt.Errorf("%w: carriage return or NUL in it", ErrStanza)
+	if bytes.ContainsFunc(text, isControl) {
+		return nil, fmt.Errorf("%w: control character in it", ErrStanza)
 	}
 	var seen [len(idFields)]bool
 	last := -1
@@ -62,6 +62,8 @@ func cleanStanza(text []byte) ([]byte, error) {
 	return text, nil
 }
 
+func isControl(r rune) bool { return r < ' ' && r != '\n' && r != '\t' || r == 0x7f }
+
 var idFields = [...]string{"Package", "Version", "Architecture"}
 
 // idField returns which of the fields that make up an ID line is, or -1, and
@@ -69,7 +71,7 @@ var idFields = [...]string{"Package", "Version", "Architecture"}
 func idField(line []byte) (int, []byte) {
 	for i, name := range idFields {
 		if len(line) > len(name) && line[len(name)] == ':' && bytes.EqualFold(line[:len(name)], []byte(name)) {
-			return i, bytes.TrimSpace(line[len(name)+1:])
+			return i, bytes.Trim(line[len(name)+1:], " \t\n")
 		}
 	}
 	return -1, nil
