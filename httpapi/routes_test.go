@@ -103,9 +103,11 @@ func TestRoutesMethods(t *testing.T) {
 		}
 		if slices.Contains(has, "GET") {
 			get, head := f.do("GET", target, f.tokens[auth.Admin], nil), f.do("HEAD", target, f.tokens[auth.Admin], nil)
+			// The use of a token is noted a moment later, and then listed.
+			again := f.do("GET", target, f.tokens[auth.Admin], nil)
 			for _, name := range []string{"Content-Type", "Content-Length", "Cache-Control", "Etag"} {
-				if get.header.Get(name) != head.header.Get(name) {
-					t.Errorf("HEAD %s: %s %q, of GET %q", target, name, head.header.Get(name), get.header.Get(name))
+				if got := head.header.Get(name); got != get.header.Get(name) && got != again.header.Get(name) {
+					t.Errorf("HEAD %s: %s %q, of GET %q", target, name, got, get.header.Get(name))
 				}
 			}
 			if head.body != "" || head.status != get.status {
