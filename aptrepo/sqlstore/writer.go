@@ -210,14 +210,14 @@ func (w *writer) connect() (*session, error) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), answerWithin)
 	defer cancel()
-	conn, err := w.db.conn.Conn(ctx)
+	conn, err := w.db.conn.DB.Conn(ctx)
 	if err != nil {
 		return nil, classify(err, "connecting")
 	}
 	s := newSession(w.db.dialect, conn)
 	if w.db.dialect == SQLite {
 		for _, pragma := range append([]string{waitForLocks()}, writerPragmas...) {
-			if _, err := conn.ExecContext(ctx, pragma); err != nil {
+			if _, err := conn.ExecContext(s.ctx, pragma); err != nil {
 				s.close(false)
 				return nil, classify(err, pragma)
 			}

@@ -160,7 +160,7 @@ func artifactText(p *probe) {
 // "EachArtifact yields every artifact by ID", "EachPublished every publication
 // in a distribution, by artifact ID, then component".
 func eachArtifact(p *probe) {
-	const n = 450 // more than would be read at once
+	const n = 210 // more than would be read at once
 	p.distributions("focal", "jammy")
 	var ids []int64
 	p.update(func(tx aptrepo.Tx) error {

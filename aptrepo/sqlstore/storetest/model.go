@@ -19,7 +19,7 @@ func listingModel(p *probe) {
 	p.distributions(codenames...)
 	for range 2 {
 		p.update(func(tx aptrepo.Tx) error {
-			for range 500 {
+			for range 300 {
 				if err := randomChange(r, tx, codenames); err != nil {
 					return err
 				}
@@ -31,7 +31,7 @@ func listingModel(p *probe) {
 			p.ok("EachArtifact", err)
 			all = append(all, a)
 		}
-		for range 80 {
+		for range 40 {
 			p.compare(all, randomQuery(r, codenames))
 		}
 		for _, codename := range codenames {
