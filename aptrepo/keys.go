@@ -1,6 +1,7 @@
 package aptrepo
 
 import (
+	"bytes"
 	"context"
 	"crypto/aes"
 	"crypto/cipher"
@@ -334,7 +335,7 @@ func (r *Repo) seal(name string, data []byte) ([]byte, error) {
 
 // unseal undoes seal; what was never sealed is returned as it is.
 func (r *Repo) unseal(name string, data []byte) ([]byte, error) {
-	rest, ok := cutPrefix(data, sealedMark)
+	rest, ok := bytes.CutPrefix(data, []byte(sealedMark))
 	if !ok {
 		return data, nil
 	}
@@ -350,11 +351,4 @@ func (r *Repo) unseal(name string, data []byte) ([]byte, error) {
 		return nil, errors.New("it was sealed with another secret key")
 	}
 	return plain, nil
-}
-
-func cutPrefix(data []byte, prefix string) ([]byte, bool) {
-	if len(data) < len(prefix) || string(data[:len(prefix)]) != prefix {
-		return data, false
-	}
-	return data[len(prefix):], true
 }

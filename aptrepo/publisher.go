@@ -312,13 +312,18 @@ type place struct {
 	id        index.ID
 }
 
+// place returns where the change bears on an index.
+func (c *Change) place() place {
+	return place{c.Component, index.ID{Package: c.Name, Version: c.Version, Architecture: c.Arch}}
+}
+
 // editsOf sums changes up into one edit for each index directory. What was
 // added and removed again among them leaves no trace.
 func editsOf(changes []Change, d Distribution) (map[string]index.Edit, error) {
 	first := make(map[place]ChangeKind)
 	last := make(map[place]int)
 	for i, c := range changes {
-		at := place{c.Component, index.ID{Package: c.Name, Version: c.Version, Architecture: c.Arch}}
+		at := c.place()
 		if _, ok := first[at]; !ok {
 			first[at] = c.Kind
 		}
@@ -326,7 +331,7 @@ func editsOf(changes []Change, d Distribution) (map[string]index.Edit, error) {
 	}
 	edits := make(map[string]index.Edit)
 	for i, c := range changes {
-		at := place{c.Component, index.ID{Package: c.Name, Version: c.Version, Architecture: c.Arch}}
+		at := c.place()
 		if last[at] != i {
 			continue
 		}

@@ -3,7 +3,6 @@ package aptrepo
 import (
 	"context"
 	"errors"
-	"slices"
 	"strings"
 	"time"
 )
@@ -18,7 +17,10 @@ func (r *Repo) Unpublish(ctx context.Context, o UnpublishOptions) ([]Artifact, e
 	var gone []Artifact
 	var last int64
 	about := AuditEntry{Target: o.Distribution, Package: o.Name, Version: o.Version}
-	err := r.withScope(ctx, []string{o.Distribution}, func(tx Tx) error {
+	err := r.Store.Update(ctx, func(tx Tx) error {
+		if !ActorFrom(ctx).MayWrite(o.Distribution) {
+			return ErrScope
+		}
 		if _, err := tx.Distribution(o.Distribution); err != nil {
 			return err
 		}
@@ -54,16 +56,6 @@ func (r *Repo) Unpublish(ctx context.Context, o UnpublishOptions) ([]Artifact, e
 		r.emit(ctx, Event{Kind: EventPackageDeleted, Artifact: &gone[i], Distributions: []string{o.Distribution}})
 	}
 	return gone, nil
-}
-
-// withScope runs f in a transaction when the actor may write all of some
-// distributions.
-func (r *Repo) withScope(ctx context.Context, codenames []string, f func(tx Tx) error) error {
-	actor := ActorFrom(ctx)
-	if slices.ContainsFunc(codenames, func(c string) bool { return !actor.MayWrite(c) }) {
-		return ErrScope
-	}
-	return r.Store.Update(ctx, f)
 }
 
 // takeOut removes an artifact from a component of a distribution, or from all
