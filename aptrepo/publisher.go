@@ -141,7 +141,7 @@ func (p *publisher) advanceFrom(ctx context.Context, load func(context.Context) 
 		if err != nil {
 			return err
 		}
-		err = p.repo.Store.Update(ctx, func(tx Tx) error { return tx.AdvanceGeneration(next.gen) })
+		err = p.repo.Store.AdvanceGeneration(ctx, next.gen)
 		if errors.Is(err, ErrStale) {
 			continue
 		}

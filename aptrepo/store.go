@@ -62,6 +62,12 @@ type Store interface {
 	// Generation returns the current generation, or the zero Generation
 	// before the first. ErrUnknownDistribution.
 	Generation(ctx context.Context, codename string) (Generation, error)
+	// AdvanceGeneration makes g current, in a transaction of its own, and notes
+	// g.PublishedAt as the distribution's LastPublishedAt. g.Number must be the
+	// current number plus one, else ErrStale and nothing changes. Everybody who
+	// has published something waits for it: a Store that makes updates queue
+	// should let it go first. ErrUnknownDistribution.
+	AdvanceGeneration(ctx context.Context, g Generation) error
 	// GenerationByHash returns the newest kept generation with an index file
 	// of that SHA-256, or ErrGenerationNotFound.
 	GenerationByHash(ctx context.Context, codename, sha256 string) (Generation, error)
@@ -126,10 +132,6 @@ type Tx interface {
 	ScheduleRemoval(filename string, at time.Time) error
 	CancelRemoval(filename string) (bool, error)
 
-	// AdvanceGeneration makes g current and notes g.PublishedAt as the
-	// distribution's LastPublishedAt. g.Number must be the current number plus
-	// one, else ErrStale and nothing changes.
-	AdvanceGeneration(g Generation) error
 	// DeleteGenerations forgets the generations of a distribution that are
 	// not current and were superseded before a time, and the changes that the
 	// current one contains; it returns those it forgot.

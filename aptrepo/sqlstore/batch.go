@@ -10,6 +10,7 @@ import (
 // An update is a call of Update. Its function runs on the caller's goroutine,
 // so that a panic there is the caller's own.
 type update struct {
+	urgent bool        // many wait for it: it goes first and ends its batch
 	turn   chan *batch // the caller may run its function
 	result chan error  // what became of the batch
 }
@@ -30,10 +31,19 @@ func (d *DB) Update(ctx context.Context, fn func(tx aptrepo.Tx) error) error {
 }
 
 func (d *DB) update(ctx context.Context, fn func(t *tx) error) error {
+	return d.enqueue(ctx, &update{}, fn)
+}
+
+// first is update for what many others wait for.
+func (d *DB) first(ctx context.Context, fn func(t *tx) error) error {
+	return d.enqueue(ctx, &update{urgent: true}, fn)
+}
+
+func (d *DB) enqueue(ctx context.Context, u *update, fn func(t *tx) error) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	u := &update{turn: make(chan *batch), result: make(chan error, 1)}
+	u.turn, u.result = make(chan *batch), make(chan error, 1)
 	if err := d.writer.enqueue(u); err != nil {
 		return err
 	}

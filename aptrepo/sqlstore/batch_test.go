@@ -80,6 +80,43 @@ func forBoth(t *testing.T, test func(t *testing.T, db *DB)) {
 	t.Run("PostgreSQL", func(t *testing.T) { test(t, openPostgres(t)) })
 }
 
+// A publication overtakes the updates that came before it, and is committed
+// without waiting for them.
+func TestPublicationGoesFirst(t *testing.T) {
+	forBoth(t, func(t *testing.T, db *DB) {
+		err := db.Update(t.Context(), func(tx aptrepo.Tx) error {
+			_, err := tx.InsertDistribution(aptrepo.Distribution{Codename: "jammy"})
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := gather(t, db)
+		published := make(chan struct{})
+		for i := range 20 {
+			c.add(func() {
+				err := db.update(t.Context(), func(tx *tx) error {
+					<-published
+					return scribble(tx, fmt.Sprint(i))
+				})
+				if err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		c.add(func() {
+			defer close(published)
+			if err := db.AdvanceGeneration(t.Context(), aptrepo.Generation{Distribution: "jammy", Number: 1}); err != nil {
+				t.Error(err)
+			}
+		})
+		c.disperse()
+		if g, err := db.Generation(t.Context(), "jammy"); err != nil || g.Number != 1 {
+			t.Errorf("generation %d, %v", g.Number, err)
+		}
+	})
+}
+
 // Updates that wait while another one runs share its commit, which is what
 // makes a hundred of them cost one fsync.
 func TestUpdatesShareCommits(t *testing.T) {

@@ -51,8 +51,13 @@ func generations(q querier, rest string, args ...any) ([]aptrepo.Generation, err
 	return found, nil
 }
 
-// AdvanceGeneration implements [aptrepo.Tx].
-func (t *tx) AdvanceGeneration(g aptrepo.Generation) error {
+// AdvanceGeneration implements [aptrepo.Store]. It waits for no other update
+// but the one whose turn it is, and is committed at once.
+func (d *DB) AdvanceGeneration(ctx context.Context, g aptrepo.Generation) error {
+	return d.first(ctx, func(t *tx) error { return t.advanceGeneration(g) })
+}
+
+func (t *tx) advanceGeneration(g aptrepo.Generation) error {
 	n, err := t.exec(`UPDATE distributions SET generation = ?, applied_seq = ?, last_published_at = ?
 		WHERE codename = ? AND generation = ?`,
 		g.Number, g.AppliedSeq, micros(g.PublishedAt), g.Distribution, g.Number-1)

@@ -142,30 +142,27 @@ const bestOf = "version_key DESC, CASE WHEN arch = 'amd64' THEN 0 ELSE 1 END, ar
 // among all where codename is "". It returns by how much the number of names
 // there grew: 1, 0 or -1.
 func (t *tx) relist(codename, name string) (grown int64, err error) {
-	query := `SELECT artifact_id FROM publications WHERE distribution = ? AND name = ? ORDER BY ` + bestOf + ` LIMIT 1`
+	best := `SELECT artifact_id FROM publications WHERE distribution = ? AND name = ? ORDER BY ` + bestOf + ` LIMIT 1`
 	args := []any{codename, name}
 	if codename == "" {
-		query = `SELECT id FROM artifacts WHERE name = ?
+		best = `SELECT id FROM artifacts WHERE name = ?
 			ORDER BY CASE WHEN publications > 0 THEN 0 ELSE 1 END, ` + bestOf + ` LIMIT 1`
 		args = args[1:]
 	}
-	var best, former int64
-	exists, err := get(t, query, args, &best)
-	if err != nil {
-		return 0, err
-	}
-	existed, err := get(t, "SELECT artifact_id FROM listings WHERE distribution = ? AND name = ?",
-		[]any{codename, name}, &former)
+	var chosen, former int64 // 0: none
+	_, err = get(t, `SELECT COALESCE((`+best+`), 0),
+		COALESCE((SELECT artifact_id FROM listings WHERE distribution = ? AND name = ?), 0)`,
+		append(args, codename, name), &chosen, &former)
 	switch {
-	case err != nil || best == former:
+	case err != nil || chosen == former:
 		return 0, err
-	case !exists:
+	case chosen == 0:
 		_, err = t.exec("DELETE FROM listings WHERE distribution = ? AND name = ?", codename, name)
 		return -1, err
 	}
 	_, err = t.exec(`INSERT INTO listings (distribution, name, artifact_id, uploaded_at, size)
 		SELECT CAST(? AS TEXT), name, id, uploaded_at, size FROM artifacts WHERE id = ?
 		ON CONFLICT (distribution, name) DO UPDATE SET
-			artifact_id = excluded.artifact_id, uploaded_at = excluded.uploaded_at, size = excluded.size`, codename, best)
-	return 1 - integer(existed), err
+			artifact_id = excluded.artifact_id, uploaded_at = excluded.uploaded_at, size = excluded.size`, codename, chosen)
+	return integer(former == 0), err
 }

@@ -37,14 +37,19 @@ type writer struct {
 
 var errClosed = errors.New("the store is closed")
 
-// enqueue adds u to the next batch, and sees to it that there is one.
+// enqueue adds u to the next batch, and sees to it that there is one. An
+// urgent update goes before all others.
 func (w *writer) enqueue(u *update) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.closed {
 		return errClosed
 	}
-	w.queue = append(w.queue, u)
+	if u.urgent {
+		w.queue = slices.Insert(w.queue, 0, u)
+	} else {
+		w.queue = append(w.queue, u)
+	}
 	if !w.running {
 		w.running = true
 		go w.work()
@@ -114,7 +119,8 @@ func (w *writer) batch() error {
 	head := b.head
 	var members []*update
 	start := time.Now()
-	for len(members) < maxBatch && !b.over && b.broken == nil && time.Since(start) < maxWork {
+	urgent := false
+	for !urgent && len(members) < maxBatch && !b.over && b.broken == nil && time.Since(start) < maxWork {
 		u := w.next()
 		if u == nil {
 			break
@@ -122,6 +128,7 @@ func (w *writer) batch() error {
 		u.turn <- b
 		<-b.ran
 		members = append(members, u)
+		urgent = u.urgent
 	}
 	err = b.broken
 	if err == nil {

@@ -47,7 +47,8 @@ type Dir struct {
 	top  *os.File // the same directory
 
 	mu      sync.Mutex
-	durable map[string]bool // directories whose entries in their parents are flushed
+	durable map[string]bool      // directories whose entries in their parents are flushed
+	flushes map[string]*flushing // by directory, those with new directories in them
 
 	// Whoever makes or removes the name of a file holds the lock of its key
 	// until the directory is flushed, so that nobody builds on a name which a
@@ -71,7 +72,7 @@ func OpenDir(name string) (*Dir, error) {
 		root.Close()
 		return nil, fmt.Errorf("opening storage: %w", err)
 	}
-	return &Dir{root: root, top: top, durable: make(map[string]bool), seed: maphash.MakeSeed()}, nil
+	return &Dir{root: root, top: top, durable: make(map[string]bool), flushes: make(map[string]*flushing), seed: maphash.MakeSeed()}, nil
 }
 
 // makeRoot creates name and its missing parents, and flushes each new entry.
@@ -156,11 +157,15 @@ func (d *Dir) Put(ctx context.Context, key string, r io.ReadSeeker) error {
 }
 
 func (d *Dir) put(ctx context.Context, key string, r io.Reader) error {
-	p, tmp, err := d.stage(ctx, key, r)
+	p, err := d.enter(key)
 	if err != nil {
 		return err
 	}
 	defer p.dir.Close()
+	tmp, err := p.stage(ctx, r)
+	if err != nil {
+		return err
+	}
 	defer d.lock(key)()
 	return p.replace(tmp)
 }
@@ -181,28 +186,23 @@ func (d *Dir) Create(ctx context.Context, key string, r io.ReadSeeker) error {
 }
 
 func (d *Dir) create(ctx context.Context, key string, r io.Reader) error {
-	if err := d.taken(key); err != nil { // spares writing a file for nothing
-		return err
-	}
-	p, tmp, err := d.stage(ctx, key, r)
+	p, err := d.enter(key)
 	if err != nil {
 		return err
 	}
 	defer p.dir.Close()
+	if err := d.taken(key, p); err != nil { // spares writing a file for nothing
+		return err
+	}
+	tmp, err := p.stage(ctx, r)
+	if err != nil {
+		return err
+	}
 	defer d.lock(key)()
 	return p.link(tmp)
 }
 
-// taken returns what place.taken does, nil also where there is no directory.
-func (d *Dir) taken(key string) error {
-	p, err := d.find(key)
-	if missing(err) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	defer p.dir.Close()
+func (d *Dir) taken(key string, p place) error {
 	defer d.lock(key)()
 	return p.taken()
 }
@@ -244,47 +244,19 @@ func (d *Dir) find(key string) (place, error) {
 	return place{dir, path.Base(key)}, err
 }
 
-// stage writes r to a temporary file in the directory of key, which it makes,
-// and flushes the file. It returns the place of key, whose directory the
-// caller closes, and the file's name there. When it fails it leaves nothing
-// behind.
-func (d *Dir) stage(ctx context.Context, key string, r io.Reader) (place, string, error) {
-	p, f, tmp, err := d.createTemp(key)
-	if err != nil {
-		return place{}, "", err
-	}
-	if err = copyAll(ctx, f, r); err == nil {
-		err = flush(f)
-	} else {
-		f.Close()
-	}
-	if err == nil {
-		err = ctx.Err()
-	}
-	if err != nil {
-		return place{}, "", errors.Join(err, p.discard(tmp), p.dir.Close())
-	}
-	return p, tmp, nil
-}
-
-func (d *Dir) createTemp(key string) (p place, f *os.File, tmp string, err error) {
+// enter is find that makes the directory.
+func (d *Dir) enter(key string) (p place, err error) {
 	dir := path.Dir(key)
 	for range 2 {
 		if err = d.makeDir(dir); err == nil {
 			p, err = d.find(key)
-		}
-		if err == nil {
-			tmp = tempName()
-			if f, err = p.dir.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, fileMode); err != nil {
-				p.dir.Close()
-			}
 		}
 		if !errors.Is(err, fs.ErrNotExist) {
 			break
 		}
 		d.forget(dir) // an administrator has removed it
 	}
-	return p, f, tmp, err
+	return p, err
 }
 
 // makeDir creates dir and its missing parents, durably. A directory that is
@@ -304,7 +276,7 @@ func (d *Dir) makeDir(dir string) error {
 	if err := d.root.Mkdir(dir, dirMode); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
-	if err := d.flushDir(parent); err != nil {
+	if err := d.flushOf(parent).share(func() error { return d.flushDir(parent) }); err != nil {
 		return err
 	}
 	d.mu.Lock()
@@ -322,6 +294,17 @@ func (d *Dir) forget(dir string) {
 	}
 }
 
+func (d *Dir) flushOf(dir string) *flushing {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	f := d.flushes[dir]
+	if f == nil {
+		f = new(flushing)
+		d.flushes[dir] = f
+	}
+	return f
+}
+
 // lock locks the name of key and returns the function that unlocks it. Some
 // keys share a lock.
 func (d *Dir) lock(key string) func() {
@@ -336,11 +319,6 @@ func (d *Dir) flushDir(dir string) error {
 		return err
 	}
 	return flush(f)
-}
-
-// flush waits until f is on the disk, and closes it.
-func flush(f *os.File) error {
-	return errors.Join(f.Sync(), f.Close())
 }
 
 // copyStep is how many bytes are copied between two looks at the context.

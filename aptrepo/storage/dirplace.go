@@ -1,10 +1,14 @@
 package storage
 
 import (
+	"context"
 	"crypto/rand"
 	"errors"
+	"io"
 	"io/fs"
 	"os"
+	"sync"
+	"sync/atomic"
 )
 
 // A place is a key by its directory, which is open, and its name there: the
@@ -12,6 +16,28 @@ import (
 type place struct {
 	dir  *os.Root
 	name string
+}
+
+// stage writes r to a temporary file at the place, flushes it and returns its
+// name. When it fails it leaves nothing behind.
+func (p place) stage(ctx context.Context, r io.Reader) (string, error) {
+	tmp := tempName()
+	f, err := p.dir.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, fileMode)
+	if err != nil {
+		return "", err
+	}
+	if err = copyAll(ctx, f, r); err == nil {
+		err = flush(f)
+	} else {
+		f.Close()
+	}
+	if err == nil {
+		err = ctx.Err()
+	}
+	if err != nil {
+		return "", errors.Join(err, p.discard(tmp))
+	}
+	return tmp, nil
 }
 
 func tempName() string { return TempPrefix + rand.Text() }
@@ -91,4 +117,33 @@ func (p place) flush() error {
 		return err
 	}
 	return flush(f)
+}
+
+// flush waits until f is on the disk, and closes it.
+func flush(f *os.File) error {
+	return errors.Join(f.Sync(), f.Close())
+}
+
+// flushing lets those who want the same directory flushed at the same time
+// share one flush.
+type flushing struct {
+	asked atomic.Int64
+	mu    sync.Mutex
+	done  int64 // so many of those who asked are served
+}
+
+// share returns once f has run, wholly after the call of share.
+func (s *flushing) share(f func() error) error {
+	turn := s.asked.Add(1)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.done >= turn {
+		return nil
+	}
+	upTo := s.asked.Load()
+	err := f()
+	if err == nil {
+		s.done = upTo
+	}
+	return err
 }

@@ -27,7 +27,7 @@ func generation(number int64, second int, hashes ...string) aptrepo.Generation {
 
 func (p *probe) advance(list ...aptrepo.Generation) {
 	for _, g := range list {
-		p.update(func(tx aptrepo.Tx) error { return tx.AdvanceGeneration(g) })
+		p.ok("AdvanceGeneration", p.s.AdvanceGeneration(p.ctx, g))
 	}
 }
 
@@ -48,9 +48,7 @@ func generationRoundTrip(p *probe) {
 	p.equal("before the first", zero, aptrepo.Generation{})
 	_, err = p.s.Generation(p.ctx, "unknown")
 	p.is("Generation", err, aptrepo.ErrUnknownDistribution)
-	err = p.s.Update(p.ctx, func(tx aptrepo.Tx) error {
-		return tx.AdvanceGeneration(aptrepo.Generation{Distribution: "unknown", Number: 1})
-	})
+	err = p.s.AdvanceGeneration(p.ctx, aptrepo.Generation{Distribution: "unknown", Number: 1})
 	p.is("AdvanceGeneration", err, aptrepo.ErrUnknownDistribution)
 
 	first, second := generation(1, 10, "aa", "bb", "cc"), generation(2, 20, "bb", "dd")
@@ -76,11 +74,8 @@ func generationStale(p *probe) {
 	want := generation(1, 10, "aa")
 	p.advance(want)
 	for _, number := range []int64{0, 1, 3} {
-		p.update(func(tx aptrepo.Tx) error {
-			err := tx.AdvanceGeneration(generation(number, 50, "ee"))
-			p.is(fmt.Sprintf("AdvanceGeneration of number %d", number), err, aptrepo.ErrStale)
-			return nil // keeps whatever changed
-		})
+		err := p.s.AdvanceGeneration(p.ctx, generation(number, 50, "ee"))
+		p.is(fmt.Sprintf("AdvanceGeneration of number %d", number), err, aptrepo.ErrStale)
 	}
 	all, err := p.s.Generations(p.ctx, "jammy")
 	p.ok("Generations", err)
@@ -100,7 +95,7 @@ func generationRace(p *probe) {
 		var won atomic.Int32
 		parallel(n, func(i int) {
 			g := generation(number+1, i)
-			err := p.s.Update(p.ctx, func(tx aptrepo.Tx) error { return tx.AdvanceGeneration(g) })
+			err := p.s.AdvanceGeneration(p.ctx, g)
 			if err == nil {
 				won.Add(1)
 			} else {

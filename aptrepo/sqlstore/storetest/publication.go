@@ -254,9 +254,7 @@ func changesOfDeleted(p *probe) {
 func heads(p *probe) {
 	p.distributions("focal", "jammy", "noble")
 	p.stock("nginx 1.0 amd64 @jammy/main @jammy/extra @focal/main", "curl 1 all @jammy/main")
-	p.update(func(tx aptrepo.Tx) error {
-		return tx.AdvanceGeneration(aptrepo.Generation{Distribution: "jammy", Number: 1, AppliedSeq: 2})
-	})
+	p.advance(aptrepo.Generation{Distribution: "jammy", Number: 1, AppliedSeq: 2})
 	got, err := p.s.Heads(p.ctx)
 	p.ok("Heads", err)
 	p.equal("Heads", got, map[string]aptrepo.Head{

@@ -229,7 +229,6 @@ type (
 	ignorantTx   struct{ aptrepo.Tx }
 	repeatingTx  struct{ aptrepo.Tx }
 	stubbornTx   struct{ aptrepo.Tx }
-	staleTx      struct{ aptrepo.Tx }
 	hoardingTx   struct{ aptrepo.Tx }
 	punctualTx   struct{ aptrepo.Tx }
 	livelyTx     struct{ aptrepo.Tx }
@@ -264,8 +263,10 @@ func (tx stubbornTx) RemovePublication(id int64, codename, component string) (in
 	return seq, true, err
 }
 
-func (tx staleTx) AdvanceGeneration(g aptrepo.Generation) error {
-	if err := tx.Tx.AdvanceGeneration(g); !errors.Is(err, aptrepo.ErrStale) {
+type staleStore struct{ aptrepo.Store }
+
+func (s staleStore) AdvanceGeneration(ctx context.Context, g aptrepo.Generation) error {
+	if err := s.Store.AdvanceGeneration(ctx, g); !errors.Is(err, aptrepo.ErrStale) {
 		return err
 	}
 	return nil
@@ -394,8 +395,8 @@ var broken = []struct {
 	}})},
 	{"ListingConsistent", func(s aptrepo.Store) aptrepo.Store { return twoReads{s} }},
 	{"GenerationRoundTrip", reading(reader{generation: func(g *aptrepo.Generation) { g.Hashes = nil }})},
-	{"GenerationStale", inTx(func(tx aptrepo.Tx) aptrepo.Tx { return staleTx{tx} })},
-	{"GenerationRace", inTx(func(tx aptrepo.Tx) aptrepo.Tx { return staleTx{tx} })},
+	{"GenerationStale", func(s aptrepo.Store) aptrepo.Store { return staleStore{s} }},
+	{"GenerationRace", func(s aptrepo.Store) aptrepo.Store { return staleStore{s} }},
 	{"GenerationByHash", reading(reader{byHash: func(g *aptrepo.Generation) { g.Number = 1 }})},
 	{"DeleteGenerations", inTx(func(tx aptrepo.Tx) aptrepo.Tx { return punctualTx{tx} })},
 	{"DeleteGenerationsClock", inTx(func(tx aptrepo.Tx) aptrepo.Tx { return hoardingTx{tx} })},

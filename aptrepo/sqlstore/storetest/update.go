@@ -58,9 +58,6 @@ func everything(tx aptrepo.Tx) error {
 	if err := tx.ScheduleRemoval("pool/old", epoch); err != nil {
 		return err
 	}
-	if err := tx.AdvanceGeneration(aptrepo.Generation{Distribution: "jammy", Number: 1}); err != nil {
-		return err
-	}
 	if err := tx.PutSigningKey(aptrepo.SigningKey{Fingerprint: "F"}); err != nil {
 		return err
 	}
