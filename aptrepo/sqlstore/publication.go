@@ -1,6 +1,9 @@
 package sqlstore
 
 import (
+	"database/sql"
+	"slices"
+
 	"github.com/repod-io/repod/aptrepo"
 )
 
@@ -9,15 +12,20 @@ type placed struct {
 	id           int64
 	name         string
 	version      string
+	versionKey   []byte
 	arch         string
+	status       string
+	section      string
 	size         int64
+	uploadedAt   int64
 	publications int64
 }
 
 func (t *tx) placed(id int64) (p placed, found bool, err error) {
 	p.id = id
-	found, err = get(t, "SELECT name, version, arch, size, publications FROM artifacts WHERE id = ?",
-		[]any{id}, &p.name, &p.version, &p.arch, &p.size, &p.publications)
+	found, err = get(t, `SELECT name, version, version_key, arch, status, section, size, uploaded_at, publications
+		FROM artifacts WHERE id = ?`, []any{id}, &p.name, &p.version, &p.versionKey, &p.arch, &p.status, &p.section,
+		&p.size, &p.uploadedAt, &p.publications)
 	return p, found, err
 }
 
@@ -48,20 +56,20 @@ func (t *tx) AddPublication(id int64, p aptrepo.Publication) (seq int64, added b
 	if !validText(p.Component) {
 		return 0, false, invalidText("component")
 	}
-	elsewhere, err := t.publishedElsewhere(id, p.Distribution, p.Component)
+	components, err := t.components(id, p.Distribution)
+	if err != nil || slices.Contains(components, p.Component) {
+		return seq, false, err
+	}
+	sole := len(components) == 0
+	_, err = t.exec(`INSERT INTO publications (distribution, artifact_id, component, published_at, sole,
+			name, version_key, arch, status, section, size, uploaded_at)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		p.Distribution, id, p.Component, micros(p.PublishedAt), integer(sole),
+		a.name, a.versionKey, a.arch, a.status, a.section, a.size, a.uploadedAt)
 	if err != nil {
 		return 0, false, err
 	}
-	n, err := t.exec(`INSERT INTO publications (distribution, artifact_id, component, published_at, sole,
-			name, version_key, arch, status, section, size, uploaded_at)
-		SELECT CAST(? AS TEXT), id, CAST(? AS TEXT), CAST(? AS BIGINT), CAST(? AS BIGINT),
-			name, version_key, arch, status, section, size, uploaded_at FROM artifacts WHERE id = ?
-		ON CONFLICT DO NOTHING`,
-		p.Distribution, p.Component, micros(p.PublishedAt), integer(elsewhere == ""), id)
-	if err != nil || n == 0 {
-		return seq, false, err
-	}
-	seq, err = t.change(a, p.Distribution, p.Component, aptrepo.ChangeAdd, elsewhere == "")
+	seq, err = t.change(a, p.Distribution, p.Component, aptrepo.ChangeAdd, sole)
 	return seq, err == nil, err
 }
 
@@ -76,29 +84,33 @@ func (t *tx) RemovePublication(id int64, codename, component string) (seq int64,
 	if err != nil {
 		return 0, false, err
 	}
-	elsewhere, err := t.publishedElsewhere(id, codename, component)
+	left, err := t.components(id, codename)
 	if err != nil {
 		return 0, false, err
 	}
-	if elsewhere != "" {
+	if len(left) > 0 {
 		// Of those that are left, one must be the sole one, and only one.
 		_, err = t.exec(`UPDATE publications SET sole = CASE WHEN component = ? THEN 1 ELSE 0 END
-			WHERE distribution = ? AND artifact_id = ?`, elsewhere, codename, id)
+			WHERE distribution = ? AND artifact_id = ?`, left[0], codename, id)
 		if err != nil {
 			return 0, false, err
 		}
 	}
-	seq, err = t.change(a, codename, component, aptrepo.ChangeRemove, elsewhere == "")
+	seq, err = t.change(a, codename, component, aptrepo.ChangeRemove, len(left) == 0)
 	return seq, err == nil, err
 }
 
-// publishedElsewhere returns another component of a distribution in which an
-// artifact is published, or "".
-func (t *tx) publishedElsewhere(id int64, codename, component string) (other string, err error) {
-	_, err = get(t, `SELECT component FROM publications
-		WHERE distribution = ? AND artifact_id = ? AND component <> ? ORDER BY component LIMIT 1`,
-		[]any{codename, id, component}, &other)
-	return other, err
+// components returns those of a distribution in which an artifact is published,
+// in order.
+func (t *tx) components(id int64, codename string) (components []string, err error) {
+	err = each(t, "SELECT component FROM publications WHERE distribution = ? AND artifact_id = ? ORDER BY component",
+		[]any{codename, id}, func(rows *sql.Rows) error {
+			var c string
+			err := rows.Scan(&c)
+			components = append(components, c)
+			return err
+		})
+	return components, err
 }
 
 // change keeps everything in step with a row of publications that came or
@@ -149,20 +161,25 @@ func (t *tx) relist(codename, name string) (grown int64, err error) {
 			ORDER BY CASE WHEN publications > 0 THEN 0 ELSE 1 END, ` + bestOf + ` LIMIT 1`
 		args = args[1:]
 	}
-	var chosen, former int64 // 0: none
-	_, err = get(t, `SELECT COALESCE((`+best+`), 0),
-		COALESCE((SELECT artifact_id FROM listings WHERE distribution = ? AND name = ?), 0)`,
-		append(args, codename, name), &chosen, &former)
+	var former int64 // 0: none
+	_, err = get(t, "SELECT artifact_id FROM listings WHERE distribution = ? AND name = ?", []any{codename, name}, &former)
+	if err != nil {
+		return 0, err
+	}
+	var chosen, uploaded, size int64
+	found, err := get(t, "SELECT id, uploaded_at, size FROM artifacts WHERE id = ("+best+")", args, &chosen, &uploaded, &size)
 	switch {
 	case err != nil || chosen == former:
 		return 0, err
-	case chosen == 0:
+	case !found:
 		_, err = t.exec("DELETE FROM listings WHERE distribution = ? AND name = ?", codename, name)
 		return -1, err
+	case former != 0:
+		_, err = t.exec("UPDATE listings SET artifact_id = ?, uploaded_at = ?, size = ? WHERE distribution = ? AND name = ?",
+			chosen, uploaded, size, codename, name)
+		return 0, err
 	}
-	_, err = t.exec(`INSERT INTO listings (distribution, name, artifact_id, uploaded_at, size)
-		SELECT CAST(? AS TEXT), name, id, uploaded_at, size FROM artifacts WHERE id = ?
-		ON CONFLICT (distribution, name) DO UPDATE SET
-			artifact_id = excluded.artifact_id, uploaded_at = excluded.uploaded_at, size = excluded.size`, codename, chosen)
-	return integer(former == 0), err
+	_, err = t.exec("INSERT INTO listings (distribution, name, artifact_id, uploaded_at, size) VALUES (?, ?, ?, ?, ?)",
+		codename, name, chosen, uploaded, size)
+	return 1, err
 }
