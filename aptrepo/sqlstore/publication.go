@@ -136,9 +136,12 @@ func (t *tx) change(a placed, codename, component string, kind aptrepo.ChangeKin
 			return 0, err
 		}
 	}
-	_, err = get(t, `UPDATE distributions SET last_seq = last_seq + 1, package_count = package_count + ?,
-		artifact_count = artifact_count + ?, size_bytes = size_bytes + ? WHERE codename = ? RETURNING last_seq`,
-		[]any{names, count, size, codename}, &seq)
+	if seq, err = t.lastSeq(codename); err != nil {
+		return 0, err
+	}
+	seq++
+	_, err = t.exec(`UPDATE distributions SET last_seq = ?, package_count = package_count + ?,
+		artifact_count = artifact_count + ?, size_bytes = size_bytes + ? WHERE codename = ?`, seq, names, count, size, codename)
 	if err != nil {
 		return 0, err
 	}
