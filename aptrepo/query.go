@@ -51,12 +51,13 @@ func (r *Repo) Artifact(ctx context.Context, s Selection) (Artifact, error) {
 	if err != nil {
 		return Artifact{}, err
 	}
-	return choose(artifacts, s)
+	return s.Choose(artifacts)
 }
 
-// choose picks the artifact of a version and architecture; amd64 or else the
-// first architecture when none is asked for.
-func choose(artifacts []Artifact, s Selection) (Artifact, error) {
+// Choose picks the artifact of a version and architecture among those of a
+// name, as Repo.Artifacts returns them; amd64 or else the first architecture
+// when none is asked for. Errors: ErrVersionNotFound.
+func (s Selection) Choose(artifacts []Artifact) (Artifact, error) {
 	key := KeyOf(s.Name, s.Version, s.Arch)
 	artifacts = slices.DeleteFunc(slices.Clone(artifacts), func(a Artifact) bool {
 		return a.Key().Version != key.Version || s.Arch != "" && a.Arch != s.Arch
@@ -91,7 +92,7 @@ func (r *Repo) pick(ctx context.Context, o DependencyOptions) (Artifact, string,
 	if o.Version == "" {
 		o.Version = newest(artifacts, o)
 	}
-	a, err := choose(artifacts, o.Selection)
+	a, err := o.Selection.Choose(artifacts)
 	if err != nil {
 		return Artifact{}, "", err
 	}

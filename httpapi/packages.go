@@ -278,11 +278,11 @@ func (a *api) showArtifact(c *call) error {
 	if err := q.err(); err != nil {
 		return err
 	}
-	art, err := a.Repo.Artifact(c.Context(), s)
+	siblings, err := a.Repo.Artifacts(c.Context(), s.Name)
 	if err != nil {
 		return err
 	}
-	siblings, err := a.Repo.Artifacts(c.Context(), s.Name)
+	art, err := s.Choose(siblings)
 	if err != nil {
 		return err
 	}
