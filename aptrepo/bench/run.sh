@@ -3,7 +3,7 @@
 #
 #   aptrepo/bench/run.sh [PATTERN]     only the benchmarks that match PATTERN
 #
-# Takes about half an hour, disk space for repositories of 200,000 packages
+# Takes 6 minutes or more, disk space for repositories of 200,000 packages
 # (some gigabytes below TMPDIR, which should be a real disk), and the Debian
 # packages aptly reprepro gnupg nginx-light wrk openssl xz-utils for the
 # comparisons; a row whose program is missing is left out. A figure that
