@@ -79,6 +79,8 @@ type Store interface {
 
 	// SigningKeys returns all keys, newest first.
 	SigningKeys(ctx context.Context) ([]SigningKey, error)
+	// Outbox returns up to limit messages, oldest first.
+	Outbox(ctx context.Context, limit int) ([]Message, error)
 	// AuditEntries returns up to limit entries with ID > after, by ID.
 	AuditEntries(ctx context.Context, after int64, limit int) ([]AuditEntry, error)
 
@@ -142,9 +144,23 @@ type Tx interface {
 	// PutSigningKey adds a key or replaces the one of that fingerprint.
 	PutSigningKey(k SigningKey) error
 
+	// Enqueue puts a message into the outbox; the Store sets its ID.
+	// DeleteMessages takes messages out; some may be gone.
+	Enqueue(m Message) error
+	DeleteMessages(ids []int64) error
+
 	// Audit appends an entry: the Store sets ID and Hash, which chains it to
 	// its predecessor as [AuditEntry.Chain] says.
 	Audit(e AuditEntry) error
+}
+
+// A Message is work to be done after a transaction, which wrote it: it is done
+// at least once, and never for a transaction that failed. It holds no secrets.
+type Message struct {
+	ID        int64 // ascending in the order of commits, set by the Store
+	Topic     string
+	Payload   []byte // JSON, as the topic wants it
+	CreatedAt time.Time
 }
 
 // A Head is the state of a distribution's log.

@@ -17,8 +17,20 @@ var (
 	// malformed, forged, expired, revoked, or whose user is gone.
 	ErrInvalidToken = errors.New("invalid token")
 
-	ErrUserNotFound   = errors.New("no such user")
-	ErrUserExists     = errors.New("user exists")
+	ErrUserNotFound = errors.New("no such user")
+	ErrUserExists   = errors.New("user exists")
+	// ErrEmailTaken: no two users share an e-mail address.
+	ErrEmailTaken = errors.New("another user has this e-mail address")
+	// ErrLastAdmin: somebody must be left who can administrate.
+	ErrLastAdmin = errors.New("no active administrator would be left")
+	// ErrDeleteSelf: nobody can delete the user that the own session is of.
+	ErrDeleteSelf = errors.New("nobody can delete himself")
+	// ErrWrongPassword: the current password, asked for again, is another.
+	ErrWrongPassword = errors.New("wrong password")
+	// ErrInvalidReset is the one answer to a reset token that is unknown, used,
+	// ended or expired.
+	ErrInvalidReset = errors.New("invalid reset token")
+
 	ErrTokenNotFound  = errors.New("no such API token")
 	ErrTokenNameTaken = errors.New("an API token of this name is in use")
 

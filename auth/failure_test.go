@@ -21,7 +21,11 @@ func (s readOnly) Record(context.Context, auth.Event) error                     
 func (s readOnly) CreateFirstUser(context.Context, auth.User, auth.Event) error { return s.err }
 func (s readOnly) CreateToken(context.Context, auth.APIToken, auth.Event) error { return s.err }
 func (s readOnly) RevokeToken(context.Context, string, auth.Event) error        { return s.err }
-func (s readOnly) EndSessions(context.Context, string, auth.Event) error        { return s.err }
+func (s readOnly) CreateUser(context.Context, auth.User, auth.Event) error      { return s.err }
+func (s readOnly) DeleteUser(context.Context, string, auth.Event) error         { return s.err }
+func (s readOnly) EditUser(context.Context, string, func(*auth.User) (auth.Event, error)) (auth.User, error) {
+	return auth.User{}, s.err
+}
 func (s readOnly) RecordLogin(context.Context, string, time.Time, auth.Event) error {
 	return s.err
 }
@@ -99,7 +103,7 @@ type vanishing struct{ *authtest.Mem }
 
 func (s vanishing) User(ctx context.Context, name string) (auth.User, error) {
 	u, err := s.Mem.User(ctx, name)
-	return u, errors.Join(err, s.DeleteUser(ctx, name))
+	return u, errors.Join(err, s.Remove(ctx, name))
 }
 
 func TestLoginOfUserJustDeleted(t *testing.T) {

@@ -17,8 +17,12 @@ const maxPasswordBytes = 1024
 // Login checks a password and begins a session. It returns the session's token
 // and how long that lasts.
 //
-// It returns ErrInvalidCredentials when the user is unknown, inactive, not
-// local, or the password is another: these take the same time. It returns a
+// Local users come first. A name that is not of one goes to the Directory,
+// when there is one: its first login creates a user, every login takes over
+// the roles. Login returns ErrDirectoryUnavailable when only that could tell.
+//
+// It returns ErrInvalidCredentials when the user is unknown, inactive, or the
+// password is another: without a Directory these take the same time. It returns a
 // [*ThrottledError], without checking, when the user name has failed 5 times
 // in a row from the client's address, or the address 20 times, and the wait
 // after the last failure is not over: 1 s, doubled with each further failure
@@ -60,7 +64,7 @@ func (s *Service) checkLogin(ctx context.Context, username, password string, c C
 	result := undecided
 	defer func() { s.logins.end(key, result, s.now()) }()
 
-	user, reason, err := s.verify(ctx, username, password)
+	user, reason, err := s.verify(ctx, username, password, c)
 	if err != nil {
 		return User{}, err
 	}
@@ -81,16 +85,23 @@ func (s *Service) checkLogin(ctx context.Context, username, password string, c C
 // verify returns the user of that name and password, or for what reason there
 // is none, which only the log and the audit log may tell. Each reason takes
 // the same work.
-func (s *Service) verify(ctx context.Context, username, password string) (u User, reason string, err error) {
+func (s *Service) verify(ctx context.Context, username, password string, c Client) (u User, reason string, err error) {
 	err = ErrUserNotFound
 	if ValidUsername(username) { // else nobody has it, and a database may choke on it
 		u, err = s.Store.User(ctx, username)
 	}
+	unknown := errors.Is(err, ErrUserNotFound)
 	switch {
-	case errors.Is(err, ErrUserNotFound):
-		reason = "unknown user"
-	case err != nil:
+	case err != nil && !unknown:
 		return User{}, "", fmt.Errorf("look up a user: %w", err)
+	case s.Directory != nil && ValidUsername(username) && (unknown || u.Active && u.AuthSource == SourceLDAP):
+		known := &u
+		if unknown {
+			known = nil
+		}
+		return s.directoryLogin(ctx, known, username, password, c)
+	case unknown:
+		reason = "unknown user"
 	case !u.Active:
 		reason = "inactive user"
 	case u.AuthSource != SourceLocal:
@@ -183,7 +194,7 @@ func (s *Service) Bootstrap(ctx context.Context, username, password string) (gen
 		}
 		password = string(generated)
 	}
-	u, err := s.newUser(username, password)
+	u, err := s.newUser(ctx, username, password)
 	if err != nil {
 		return "", false, err
 	}
@@ -201,16 +212,16 @@ func (s *Service) Bootstrap(ctx context.Context, username, password string) (gen
 }
 
 // newUser returns an active local user without roles.
-func (s *Service) newUser(username, password string) (User, error) {
+func (s *Service) newUser(ctx context.Context, username, password string) (User, error) {
 	if !ValidUsername(username) {
 		var faults ValidationError
-		faults.add("username", "must be 2 to 64 letters, digits, '.', '_', '@' and '-', the first a letter or digit")
+		faults.add("username", usernameRule)
 		return User{}, &faults
 	}
 	if err := CheckPassword(username, password); err != nil {
 		return User{}, err
 	}
-	hash, err := s.Argon2id.Hash(s.rand(), password)
+	hash, err := s.hash(ctx, password)
 	if err != nil {
 		return User{}, err
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/netip"
+	"reflect"
 	"strings"
 	"sync"
 	"testing"
@@ -32,7 +33,7 @@ func TestLogin(t *testing.T) {
 		t.Errorf("user is %+v with hash %q", p.User, string(p.User.PasswordHash))
 	}
 	want := auth.Event{Time: start.Add(time.Minute), Action: "auth.login", User: "admin", IP: "192.0.2.7", Result: "success", RequestID: "req-1"}
-	if got := w.lastEvent(t); got != want {
+	if got := w.lastEvent(t); !reflect.DeepEqual(got, want) {
 		t.Errorf("event is %+v, want %+v", got, want)
 	}
 }
@@ -76,7 +77,7 @@ func TestLoginRefuses(t *testing.T) {
 			t.Errorf("Login(%.20q, %.20q) = %q, %v", tt.name, tt.password, string(token), err)
 		}
 		want := auth.Event{Time: start, Action: "auth.login", User: "anonymous", IP: c.IP.String(), Result: "failure", Target: tt.target, Detail: tt.detail, RequestID: "r"}
-		if got := w.lastEvent(t); got != want {
+		if got := w.lastEvent(t); !reflect.DeepEqual(got, want) {
 			t.Errorf("Login(%.20q): event is\n%+v, want\n%+v", tt.name, got, want)
 		}
 	}
@@ -254,7 +255,7 @@ func TestBootstrap(t *testing.T) {
 	}
 	events, _ := mem.Events(ctx)
 	want := auth.Event{Time: start, Action: "user.create", User: "system", Result: "success", Target: "admin", Detail: "first user, roles=admin"}
-	if events[0] != want {
+	if !reflect.DeepEqual(events[0], want) {
 		t.Errorf("event is %+v, want %+v", events[0], want)
 	}
 

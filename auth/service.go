@@ -44,13 +44,19 @@ type Service struct {
 	// something else gets a new one at the next login.
 	Argon2id Argon2id
 
-	Now    func() time.Time // nil: time.Now
-	Rand   io.Reader        // nil: crypto/rand.Reader; must be as good
-	Logger *slog.Logger     // nil: silent
+	Now  func() time.Time // nil: time.Now
+	Rand io.Reader        // nil: crypto/rand.Reader; must be as good
+
+	// Directory checks the passwords of users that are not local. Nil: only
+	// local users can log in.
+	Directory Directory
+
+	Logger *slog.Logger // nil: silent
 
 	once       sync.Once
 	broken     error
 	sessionKey []byte
+	resetKey   []byte
 	logins     throttle
 	hashing    chan struct{} // a slot for each password being hashed
 	touches    touches
@@ -86,7 +92,10 @@ func (s *Service) ready() error {
 		case !s.Argon2id.orDefault().valid():
 			s.broken = fmt.Errorf("auth: Service.Argon2id is out of bounds: %+v", s.Argon2id)
 		default:
-			s.sessionKey, s.broken = hkdf.Key(sha256.New, s.Key, nil, "repod session HS256", KeySize)
+			var err1, err2 error
+			s.sessionKey, err1 = hkdf.Key(sha256.New, s.Key, nil, "repod session HS256", KeySize)
+			s.resetKey, err2 = hkdf.Key(sha256.New, s.Key, nil, "repod password reset", KeySize)
+			s.broken = errors.Join(err1, err2)
 		}
 		s.hashing = make(chan struct{}, maxHashing)
 		s.touches.init()

@@ -136,23 +136,18 @@ func (s *Service) session(ctx context.Context, token string) (Principal, error) 
 	if err != nil {
 		return Principal{}, err
 	}
-	u, err := s.Store.User(ctx, claims.Subject)
+	u, revoked, err := s.Store.Session(ctx, claims.ID, claims.Subject)
 	switch {
 	case errors.Is(err, ErrUserNotFound):
 		return Principal{}, fmt.Errorf("%w: no such user", ErrInvalidToken)
 	case err != nil:
-		return Principal{}, fmt.Errorf("look up a user: %w", err)
-	case !u.Active || u.TokenVersion != claims.Version:
-		return Principal{}, fmt.Errorf("%w: the user's sessions have ended", ErrInvalidToken)
-	}
-	revoked, err := s.Store.SessionRevoked(ctx, claims.ID)
-	switch {
-	case err != nil:
 		return Principal{}, fmt.Errorf("look up a session: %w", err)
+	case !u.Active || u.TokenVersion != claims.Version && u.KeptSession != claims.ID:
+		return Principal{}, fmt.Errorf("%w: the user's sessions have ended", ErrInvalidToken)
 	case revoked:
 		return Principal{}, fmt.Errorf("%w: logged out", ErrInvalidToken)
 	}
-	u.PasswordHash = ""
+	u = u.public()
 	return Principal{
 		Kind:      KindSession,
 		Name:      u.Username,
@@ -176,7 +171,10 @@ func (s *Service) Logout(ctx context.Context, by Principal, everywhere bool, c C
 	var err error
 	if everywhere {
 		e.Detail = "all sessions"
-		err = s.Store.EndSessions(ctx, by.Name, e)
+		_, err = s.Store.EditUser(ctx, by.Name, func(u *User) (Event, error) {
+			u.endSessions("")
+			return e, nil
+		})
 	} else {
 		err = s.Store.RevokeSession(ctx, by.SessionID, by.ExpiresAt, e)
 	}

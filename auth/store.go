@@ -24,6 +24,7 @@ type Store interface {
 	UserStore
 	TokenStore
 	SessionStore
+	ResetStore
 
 	// Record writes an event that goes with no change: a failed login.
 	Record(ctx context.Context, e Event) error
@@ -35,17 +36,39 @@ type UserStore interface {
 	// User returns a user by name, or ErrUserNotFound.
 	User(ctx context.Context, username string) (User, error)
 
+	// Users returns all users by name, as FoldUsername orders them.
+	Users(ctx context.Context) ([]User, error)
+
+	// UserByEmail returns the user with an e-mail address, regardless of the
+	// case of ASCII letters, or ErrUserNotFound. Nobody has the address "".
+	UserByEmail(ctx context.Context, email string) (User, error)
+
 	// CountUsers counts all users, active or not.
 	CountUsers(ctx context.Context) (int, error)
 
 	// CreateUser adds a user. It returns ErrUserExists when the name is in
-	// use.
+	// use, ErrEmailTaken when another user has the e-mail address.
 	CreateUser(ctx context.Context, u User, e Event) error
 
 	// CreateFirstUser is CreateUser in a store without users. When there is
 	// any user, whatever its name, it returns ErrUserExists: of servers
 	// that start at the same time only one succeeds.
 	CreateFirstUser(ctx context.Context, u User, e Event) error
+
+	// EditUser lets edit change a user, and returns the user as it then is.
+	// Edit gets a copy, must not block, and is called at most once, perhaps on
+	// another goroutine; what it does to Username and CreatedAt is ignored.
+	// The event that it returns is recorded with the change, or none when its
+	// Action is empty.
+	//
+	// An error of edit is returned as it is. ErrUserNotFound; ErrEmailTaken;
+	// ErrLastAdmin when the user was the last active one with the role Admin
+	// and would no longer be, also of concurrent calls. Nothing changes then.
+	EditUser(ctx context.Context, username string, edit func(u *User) (Event, error)) (User, error)
+
+	// DeleteUser removes a user. It returns ErrUserNotFound, or ErrLastAdmin
+	// as EditUser does.
+	DeleteUser(ctx context.Context, username string, e Event) error
 
 	// RecordLogin sets the user's LastLogin, or returns ErrUserNotFound.
 	RecordLogin(ctx context.Context, username string, at time.Time, e Event) error
@@ -54,10 +77,6 @@ type UserStore interface {
 	// which is no change to audit. Unless the user has the hash old it does
 	// nothing: whoever set another password meanwhile wins.
 	Rehash(ctx context.Context, username string, old, hash Secret) error
-
-	// EndSessions adds one to the user's TokenVersion, or returns
-	// ErrUserNotFound.
-	EndSessions(ctx context.Context, username string, e Event) error
 }
 
 // TokenStore is the part of [Store] about API tokens.
@@ -90,8 +109,41 @@ type SessionStore interface {
 	// session has expired, the store may forget it.
 	RevokeSession(ctx context.Context, id string, until time.Time, e Event) error
 
-	// SessionRevoked reports whether RevokeSession was called for id.
-	SessionRevoked(ctx context.Context, id string) (bool, error)
+	// Session returns the user of that name, or ErrUserNotFound, and whether
+	// RevokeSession was called for the session id: all that a request with a
+	// session asks for, in one go.
+	Session(ctx context.Context, id, username string) (u User, revoked bool, err error)
+}
+
+// A Reset lets whoever has its token set a new password of a user, once.
+type Reset struct {
+	ID       string // of the request for it
+	Username string
+	// Hash is the SHA-256 of the token, 64 lower-case hex digits.
+	Hash      Secret `json:"-"`
+	CreatedAt time.Time
+	ExpiresAt time.Time
+}
+
+// ResetStore is the part of [Store] about password resets.
+type ResetStore interface {
+	// CreateReset adds a reset and ends the user's earlier ones, unless the
+	// user has had most resets since a time. A reset of that ID that exists
+	// already stays as it is. It returns the reset of that ID as it is kept, or
+	// ErrInvalidReset when there is none or it has been used or ended.
+	CreateReset(ctx context.Context, r Reset, since time.Time, most int) (Reset, error)
+
+	// ResetByHash returns the reset with a hash if it has neither been used
+	// nor ended and expires after a time, else ErrInvalidReset.
+	ResetByHash(ctx context.Context, hash Secret, at time.Time) (Reset, error)
+
+	// UseReset is EditUser for the user of the reset with a hash, and ends all
+	// resets of that user. ErrInvalidReset as for ResetByHash: of concurrent
+	// calls one succeeds.
+	UseReset(ctx context.Context, hash Secret, at time.Time, edit func(u *User) (Event, error)) error
+
+	// EndResets ends all resets of a user.
+	EndResets(ctx context.Context, username string) error
 }
 
 // Actions of events.
@@ -102,6 +154,13 @@ const (
 	ActionUserCreate  = "user.create"
 	ActionTokenCreate = "token.create"
 	ActionTokenRevoke = "token.revoke"
+
+	ActionPasswordChange       = "auth.password_change"
+	ActionPasswordResetRequest = "auth.password_reset_request"
+	ActionPasswordReset        = "auth.password_reset"
+	ActionUserUpdate           = "user.update"
+	ActionUserDelete           = "user.delete"
+	ActionUserPasswordReset    = "user.password_reset"
 )
 
 // Results of events.
@@ -122,4 +181,24 @@ type Event struct {
 	Target    string    // whom or what it is about, may be ""
 	Detail    string    // for people, may be ""
 	RequestID string    // may be ""
+
+	// Messages are what shall be done because of the event, by others and
+	// later: the store puts them into an outbox in the same transaction.
+	Messages []Message
 }
+
+// A Message asks for work. It never holds a password, a token or a hash.
+type Message struct {
+	Topic   string // one of the Topic constants
+	Payload []byte // JSON, as the Topic says
+}
+
+// Topics of messages.
+const (
+	// TopicPasswordReset asks for [Service.IssueReset] and a mail with the
+	// token. The payload is a [ResetRequest].
+	TopicPasswordReset = "auth.password_reset"
+	// TopicPasswordChanged asks for a mail to the user whose password is
+	// another now. The payload is {"username": "..."}.
+	TopicPasswordChanged = "auth.password_changed"
+)

@@ -193,6 +193,18 @@ func (c *counters[K]) add(key K, now time.Time) {
 	}
 }
 
+// forgive forgets the failures of a user name, from wherever they came.
+func (t *throttle) forgive(username string) {
+	name := FoldUsername(username)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for key := range t.pairs.failed {
+		if key.name == name {
+			t.pairs.forget(key)
+		}
+	}
+}
+
 func (c *counters[K]) forget(key K) {
 	if e := c.failed[key]; e != nil {
 		c.order.Remove(e)

@@ -2,7 +2,10 @@ package auth
 
 import (
 	"regexp"
+	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 )
 
 // Where users come from.
@@ -25,9 +28,21 @@ type User struct {
 	// sessions end. A new user starts at a random number, so that the
 	// sessions of a deleted user are not those of a later one of that name.
 	TokenVersion int64
-	CreatedAt    time.Time
-	LastLogin    time.Time // zero: never
+	// KeptSession is the ID of a session that lives on though TokenVersion has
+	// moved on: the one in which the user changed the password. "": none.
+	KeptSession string
+	CreatedAt   time.Time
+	LastLogin   time.Time // zero: never
 }
+
+// endSessions ends the user's sessions, except that of the ID keep.
+func (u *User) endSessions(keep string) {
+	u.TokenVersion++
+	u.KeptSession = keep
+}
+
+// ActiveAdmin reports whether the user can log in and is an administrator.
+func (u User) ActiveAdmin() bool { return u.Active && HighestRole(u.Roles) == Admin }
 
 // An APIToken lets a program in. It acts as the user "token:" + Name, with its
 // own roles, whatever becomes of its creator.
@@ -54,13 +69,36 @@ func (t *APIToken) Expired(at time.Time) bool {
 }
 
 var (
-	usernameRE  = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._@-]{1,63}$`)
+	usernameRE = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._@-]{1,63}$`)
+	emailRE    = regexp.MustCompile(`^[A-Za-z0-9!#$%&'*+/=?^_{|}~` + "`" + `-]+(\.[A-Za-z0-9!#$%&'*+/=?^_{|}~` + "`" + `-]+)*@` +
+		`[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*$`)
 	tokenNameRE = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9 ._-]{0,63}$`)
 )
 
 // ValidUsername reports whether a user can have the name: 2 to 64 ASCII
 // letters, digits, '.', '_', '@' and '-', the first a letter or digit.
 func ValidUsername(name string) bool { return usernameRE.MatchString(name) }
+
+// MaxEmail and MaxFullName bound what is said of a user, in bytes and code
+// points.
+const (
+	MaxEmail    = 254
+	MaxFullName = 128
+)
+
+// ValidEmail reports whether s has the form of an e-mail address: local part
+// and domain as RFC 5321 writes them without quotes or comments, in printable
+// ASCII, of at most MaxEmail bytes.
+func ValidEmail(s string) bool { return len(s) <= MaxEmail && emailRE.MatchString(s) }
+
+// ValidFullName reports whether a user can bear the name: at most MaxFullName
+// code points, none of them a control character. It may be empty.
+func ValidFullName(s string) bool {
+	return utf8.ValidString(s) && utf8.RuneCountInString(s) <= MaxFullName && !strings.ContainsFunc(s, unicode.IsControl)
+}
+
+// FoldEmail returns the form in which e-mail addresses are compared.
+func FoldEmail(s string) string { return FoldUsername(s) }
 
 // ValidTokenName reports whether an API token can have the name: 1 to 64 ASCII
 // letters, digits, ' ', '.', '_' and '-', the first a letter or digit.

@@ -153,11 +153,11 @@ func (s *countingStore) TokenByHash(ctx context.Context, hash auth.Secret) (auth
 	return s.Store.TokenByHash(ctx, hash)
 }
 
-func (s *countingStore) SessionRevoked(ctx context.Context, id string) (bool, error) {
+func (s *countingStore) Session(ctx context.Context, id, username string) (auth.User, bool, error) {
 	if err := s.looked(); err != nil {
-		return false, err
+		return auth.User{}, false, err
 	}
-	return s.Store.SessionRevoked(ctx, id)
+	return s.Store.Session(ctx, id, username)
 }
 
 func (s *countingStore) TouchToken(ctx context.Context, id string, at time.Time) error {

@@ -9,8 +9,17 @@ import (
 	"github.com/repod-io/repod/auth"
 )
 
-// record appends an event of package auth to the audit log.
+// record appends an event of package auth to the audit log, and its messages to
+// the outbox. One without action is none.
 func (t *tx) record(e auth.Event) error {
+	if e.Action == "" {
+		return nil
+	}
+	for _, m := range e.Messages {
+		if err := t.Enqueue(aptrepo.Message{Topic: m.Topic, Payload: m.Payload, CreatedAt: e.Time}); err != nil {
+			return err
+		}
+	}
 	return t.Audit(aptrepo.AuditEntry{
 		Time:      e.Time,
 		Action:    e.Action,
@@ -42,112 +51,6 @@ func rolesOf(text string) ([]auth.Role, error) {
 		return nil, err
 	}
 	return auth.ParseRoles(names)
-}
-
-// User implements [auth.Store].
-func (d *DB) User(ctx context.Context, username string) (u auth.User, err error) {
-	err = d.read(ctx, func(q querier) error {
-		var roles, hash string
-		var active, created, login int64
-		found, err := get(q, `SELECT username, email, full_name, roles, active, auth_source, password_hash,
-			token_version, created_at, last_login FROM users WHERE folded = ?`,
-			[]any{auth.FoldUsername(username)}, &u.Username, &u.Email, &u.FullName, &roles, &active,
-			&u.AuthSource, &hash, &u.TokenVersion, &created, &login)
-		switch {
-		case err != nil:
-			return err
-		case !found:
-			return auth.ErrUserNotFound
-		}
-		u.Active, u.PasswordHash = active != 0, auth.Secret(hash)
-		u.CreatedAt, u.LastLogin = timeOf(created), timeOf(login)
-		u.Roles, err = rolesOf(roles)
-		return err
-	})
-	return u, err
-}
-
-// CountUsers implements [auth.Store].
-func (d *DB) CountUsers(ctx context.Context) (n int, err error) {
-	err = d.read(ctx, func(q querier) error {
-		_, err := get(q, "SELECT COUNT(*) FROM users", nil, &n)
-		return err
-	})
-	return n, err
-}
-
-// CreateUser implements [auth.Store].
-func (d *DB) CreateUser(ctx context.Context, u auth.User, e auth.Event) error {
-	return d.update(ctx, func(t *tx) error { return t.createUser(u, e) })
-}
-
-// CreateFirstUser implements [auth.Store].
-func (d *DB) CreateFirstUser(ctx context.Context, u auth.User, e auth.Event) error {
-	return d.update(ctx, func(t *tx) error {
-		var name string
-		some, err := get(t, "SELECT username FROM users LIMIT 1", nil, &name)
-		if err != nil {
-			return err
-		}
-		if some {
-			return auth.ErrUserExists
-		}
-		return t.createUser(u, e)
-	})
-}
-
-func (t *tx) createUser(u auth.User, e auth.Event) error {
-	for _, f := range []struct{ name, text string }{{"username", u.Username}, {"email", u.Email}, {"full_name", u.FullName}} {
-		if !validText(f.text) {
-			return invalidText(f.name)
-		}
-	}
-	n, err := t.exec(`INSERT INTO users (folded, username, email, full_name, roles, active, auth_source, password_hash,
-		token_version, created_at, last_login) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
-		auth.FoldUsername(u.Username), u.Username, u.Email, u.FullName, roleNames(u.Roles), integer(u.Active),
-		u.AuthSource, string(u.PasswordHash), u.TokenVersion, micros(u.CreatedAt), micros(u.LastLogin))
-	if err != nil {
-		return err
-	}
-	if n == 0 {
-		return auth.ErrUserExists
-	}
-	return t.record(e)
-}
-
-// changeOne runs a statement that must change one row, and records e.
-func (d *DB) changeOne(ctx context.Context, e auth.Event, missing error, query string, args ...any) error {
-	return d.update(ctx, func(t *tx) error {
-		n, err := t.exec(query, args...)
-		if err != nil {
-			return err
-		}
-		if n == 0 {
-			return missing
-		}
-		return t.record(e)
-	})
-}
-
-// RecordLogin implements [auth.Store].
-func (d *DB) RecordLogin(ctx context.Context, username string, at time.Time, e auth.Event) error {
-	return d.changeOne(ctx, e, auth.ErrUserNotFound, "UPDATE users SET last_login = ? WHERE folded = ?",
-		micros(at), keepable(auth.FoldUsername(username)))
-}
-
-// EndSessions implements [auth.Store].
-func (d *DB) EndSessions(ctx context.Context, username string, e auth.Event) error {
-	return d.changeOne(ctx, e, auth.ErrUserNotFound, "UPDATE users SET token_version = token_version + 1 WHERE folded = ?",
-		keepable(auth.FoldUsername(username)))
-}
-
-// Rehash implements [auth.Store].
-func (d *DB) Rehash(ctx context.Context, username string, old, hash auth.Secret) error {
-	return d.update(ctx, func(t *tx) error {
-		_, err := t.exec("UPDATE users SET password_hash = ? WHERE folded = ? AND password_hash = ?",
-			string(hash), keepable(auth.FoldUsername(username)), string(old))
-		return err
-	})
 }
 
 const tokenColumns = "id, name, roles, prefix, distributions, created_by, created_at, expires_at, last_used_at, hash"
@@ -265,14 +168,4 @@ func (d *DB) RevokeSession(ctx context.Context, id string, until time.Time, e au
 		}
 		return t.record(e)
 	})
-}
-
-// SessionRevoked implements [auth.Store].
-func (d *DB) SessionRevoked(ctx context.Context, id string) (revoked bool, err error) {
-	err = d.read(ctx, func(q querier) error {
-		var ends int64
-		revoked, err = get(q, "SELECT ends_at FROM revoked_sessions WHERE id = ?", []any{id}, &ends)
-		return err
-	})
-	return revoked, err
 }

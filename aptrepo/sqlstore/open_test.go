@@ -37,7 +37,7 @@ func emptied(t *testing.T, db *DB) *DB {
 		DELETE FROM audit; DELETE FROM listings; DELETE FROM publications; DELETE FROM changes; DELETE FROM artifacts;
 		DELETE FROM generations; DELETE FROM generation_hashes; DELETE FROM distributions; DELETE FROM tombstones;
 		DELETE FROM removals; DELETE FROM signing_keys; DELETE FROM users; DELETE FROM api_tokens;
-		DELETE FROM revoked_sessions; UPDATE audit_head SET last_id = 0, last_hash = '';
+		DELETE FROM revoked_sessions; DELETE FROM password_resets; DELETE FROM outbox; UPDATE audit_head SET last_id = 0, last_hash = '';
 		ALTER TABLE audit ENABLE TRIGGER USER`)
 	if err != nil {
 		t.Fatal(err)
@@ -65,6 +65,14 @@ func openPostgresAt(t testing.TB, dsn string) *DB {
 
 // An eventStore reads events back from the audit log.
 type eventStore struct{ *DB }
+
+func (s eventStore) Messages(ctx context.Context) (messages []auth.Message, err error) {
+	list, err := s.Outbox(ctx, 100)
+	for _, m := range list {
+		messages = append(messages, auth.Message{Topic: m.Topic, Payload: m.Payload})
+	}
+	return messages, err
+}
 
 func (s eventStore) Events(ctx context.Context) ([]auth.Event, error) {
 	var events []auth.Event

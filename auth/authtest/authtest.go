@@ -17,11 +17,15 @@ import (
 	"github.com/repod-io/repod/auth"
 )
 
-// A Store is an auth.Store whose events can be read back, oldest first: a test
-// of a store that writes them to an audit log makes them up from there.
+// A Store is an auth.Store whose events and messages can be read back, oldest
+// first: a test of a store that writes them to an audit log and an outbox makes
+// them up from there.
 type Store interface {
 	auth.Store
+	// Events returns all events without their messages.
 	Events(ctx context.Context) ([]auth.Event, error)
+	// Messages returns those of all events.
+	Messages(ctx context.Context) ([]auth.Message, error)
 }
 
 // A Check is one rule of the contract of auth.Store. Func wants an empty
@@ -52,7 +56,19 @@ func Checks() []Check {
 		{"FirstUserRace", firstUserRace},
 		{"RecordLogin", recordLogin},
 		{"Rehash", rehash},
-		{"EndSessions", endSessions},
+		{"UserOrder", userOrder},
+		{"UserByEmail", userByEmail},
+		{"EmailTaken", emailTaken},
+		{"EditUser", editUser},
+		{"EditUserRace", editUserRace},
+		{"DeleteUser", deleteUser},
+		{"LastAdmin", lastAdmin},
+		{"LastAdminRace", lastAdminRace},
+		{"ResetRoundTrip", resetRoundTrip},
+		{"ResetEnds", resetEnds},
+		{"ResetLimit", resetLimit},
+		{"ResetRace", resetRace},
+		{"Messages", messages},
 		{"TokenRoundTrip", tokenRoundTrip},
 		{"TokenOrder", tokenOrder},
 		{"TokenNameTaken", tokenNameTaken},

@@ -103,9 +103,14 @@ func (s forgetful) RecordLogin(ctx context.Context, name string, at time.Time, _
 	return nil
 }
 
-func (s forgetful) EndSessions(ctx context.Context, _ string, e auth.Event) error {
-	return s.Mem.EndSessions(ctx, "bob", e)
+func (s forgetful) EditUser(ctx context.Context, name string, edit func(*auth.User) (auth.Event, error)) (auth.User, error) {
+	return s.Mem.EditUser(ctx, name, func(u *auth.User) (auth.Event, error) {
+		_, err := edit(u)
+		return auth.Event{}, err
+	})
 }
+
+func (s forgetful) EndResets(context.Context, string) error { return nil }
 
 func (s forgetful) Rehash(ctx context.Context, name string, _, hash auth.Secret) error {
 	return s.editUser(ctx, name, auth.Event{}, func(u *auth.User) { u.PasswordHash = hash })
@@ -137,6 +142,61 @@ func (s lossy) Tokens(ctx context.Context) ([]auth.APIToken, error) {
 	return tokens, err
 }
 
+// lenient looks before it changes, and lets go of the rules in between.
+type lenient struct{ *Mem }
+
+func (s lenient) EditUser(ctx context.Context, name string, edit func(*auth.User) (auth.Event, error)) (auth.User, error) {
+	u, err := s.Mem.User(ctx, name)
+	if err != nil {
+		return auth.User{}, err
+	}
+	e, err := edit(&u)
+	if err != nil {
+		return auth.User{}, err
+	}
+	time.Sleep(20 * time.Millisecond)
+	return u, s.change(ctx, e, func() error {
+		s.users[auth.FoldUsername(u.Username)] = u
+		return nil
+	})
+}
+
+func (s lenient) UseReset(ctx context.Context, hash auth.Secret, at time.Time, edit func(*auth.User) (auth.Event, error)) error {
+	r, err := s.ResetByHash(ctx, hash, at)
+	if err != nil {
+		return err
+	}
+	time.Sleep(20 * time.Millisecond)
+	if _, err := s.Mem.EditUser(ctx, r.Username, edit); err != nil {
+		return err
+	}
+	return s.EndResets(ctx, r.Username)
+}
+
+// reckless lets anybody go, and anybody in.
+type reckless struct{ *Mem }
+
+func (s reckless) DeleteUser(ctx context.Context, name string, e auth.Event) error {
+	if _, err := s.User(ctx, name); err != nil {
+		return err
+	}
+	return errors.Join(s.Record(ctx, e), s.Remove(ctx, name))
+}
+
+func (s reckless) CreateReset(ctx context.Context, r auth.Reset, since time.Time, _ int) (auth.Reset, error) {
+	return s.Mem.CreateReset(ctx, r, since, 1000)
+}
+
+func (s reckless) UserByEmail(ctx context.Context, email string) (auth.User, error) {
+	users, err := s.Users(ctx)
+	for _, u := range users {
+		if strings.EqualFold(u.Email, email) {
+			return u, nil
+		}
+	}
+	return auth.User{}, errors.Join(err, auth.ErrUserNotFound)
+}
+
 // stubborn goes on after its context has ended, and never lets a name go.
 type stubborn struct{ *Mem }
 
@@ -160,12 +220,16 @@ func TestChecksCatch(t *testing.T) {
 		{"unicodeNames", func(m *Mem) Store { return unicodeNames{m} }, []string{"UserNames"}},
 		{"looseErrors", func(m *Mem) Store { return looseErrors{m} }, []string{"UserNames"}},
 		{"checkThenAct", func(m *Mem) Store { return checkThenAct{m} }, []string{"FirstUserRace", "TokenNameRace"}},
-		{"eager", func(m *Mem) Store { return eager{m} }, []string{"UserNames", "RevokeToken"}},
+		{"eager", func(m *Mem) Store { return eager{m} }, []string{"UserNames", "EmailTaken", "Messages", "RevokeToken"}},
 		{"forgetful", func(m *Mem) Store { return forgetful{m} },
-			[]string{"RecordLogin", "Rehash", "EndSessions", "TouchToken", "RevokeSession", "Record", "CanceledContext"}},
+			[]string{"RecordLogin", "Rehash", "EditUser", "LastAdmin", "ResetEnds", "Messages", "TouchToken", "RevokeSession", "Record", "CanceledContext"}},
 		{"lossy", func(m *Mem) Store { return lossy{m} },
-			[]string{"UserRoundTrip", "UserNames", "FirstUser", "RecordLogin", "Rehash", "EndSessions",
-				"TokenRoundTrip", "TokenOrder", "TokenNameTaken", "TouchToken"}},
+			[]string{"UserRoundTrip", "UserNames", "FirstUser", "RecordLogin", "Rehash", "EmailTaken", "EditUser",
+				"EditUserRace", "DeleteUser", "LastAdmin", "ResetRoundTrip", "ResetEnds", "TokenRoundTrip", "TokenOrder", "TokenNameTaken", "TouchToken"}},
+		{"lenient", func(m *Mem) Store { return lenient{m} },
+			[]string{"EmailTaken", "EditUser", "EditUserRace", "LastAdmin", "LastAdminRace", "ResetRace"}},
+		{"reckless", func(m *Mem) Store { return reckless{m} },
+			[]string{"UserByEmail", "LastAdmin", "ResetEnds", "ResetLimit"}},
 		{"stubborn", func(m *Mem) Store { return stubborn{m} }, []string{"TokenOrder", "TokenNameTaken", "CanceledContext"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

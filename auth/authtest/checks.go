@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 	"time"
 
 	"github.com/repod-io/repod/auth"
@@ -105,20 +106,6 @@ func rehash(ctx context.Context, s Store) error {
 		wantUser(ctx, s, "ann", want),
 		wantErr("Rehash of nobody", s.Rehash(ctx, "nobody", old, "new"), nil),
 		wantEvents(ctx, s, created))
-}
-
-func endSessions(ctx context.Context, s Store) error {
-	want := user("ann")
-	want.TokenVersion++
-	created, ended := event(auth.ActionUserCreate, "ann"), event(auth.ActionLogout, "ann")
-	return errors.Join(
-		wantErr("CreateUser", s.CreateUser(ctx, user("ann"), created), nil),
-		wantErr("CreateUser", s.CreateUser(ctx, user("bob"), created), nil),
-		wantErr("EndSessions", s.EndSessions(ctx, "aNN", ended), nil),
-		wantErr("EndSessions of nobody", s.EndSessions(ctx, "nobody", event(auth.ActionLogout, "nobody")), auth.ErrUserNotFound),
-		wantUser(ctx, s, "ann", want),
-		wantUser(ctx, s, "bob", user("bob")),
-		wantEvents(ctx, s, created, created, ended))
 }
 
 func tokenRoundTrip(ctx context.Context, s Store) error {
@@ -234,6 +221,7 @@ func revokeSession(ctx context.Context, s Store) error {
 	until := time.Now().Add(time.Hour)
 	first, again := event(auth.ActionLogout, "1"), event(auth.ActionLogout, "2")
 	err := errors.Join(
+		wantErr("CreateUser", s.CreateUser(ctx, user("ann"), auth.Event{}), nil),
 		wantRevoked(ctx, s, "a", false),
 		wantErr("RevokeSession", s.RevokeSession(ctx, "a", until, first), nil),
 		wantRevoked(ctx, s, "a", true),
@@ -245,10 +233,12 @@ func revokeSession(ctx context.Context, s Store) error {
 }
 
 func wantRevoked(ctx context.Context, s Store, id string, want bool) error {
-	if got, err := s.SessionRevoked(ctx, id); err != nil || got != want {
-		return fmt.Errorf("SessionRevoked(%q) returns %t, %v; want %t", id, got, err, want)
+	u, got, err := s.Session(ctx, id, "Ann")
+	if err != nil || got != want || !reflect.DeepEqual(u, user("ann")) {
+		return fmt.Errorf("Session(%q) returns %+v, %t, %v; want %t", id, u, got, err, want)
 	}
-	return nil
+	_, _, err = s.Session(ctx, id, "nobody")
+	return wantErr("Session of nobody", err, auth.ErrUserNotFound)
 }
 
 func record(ctx context.Context, s Store) error {
@@ -279,5 +269,6 @@ func canceledContext(ctx context.Context, s Store) error {
 			return fmt.Errorf("%s succeeded after its context was canceled", call)
 		}
 	}
-	return errors.Join(wantCount(ctx, s, 0), wantTokens(ctx, s), wantRevoked(ctx, s, "x", false), wantEvents(ctx, s))
+	return errors.Join(wantCount(ctx, s, 0), wantTokens(ctx, s), wantEvents(ctx, s),
+		create(ctx, s, nil, "ann"), wantRevoked(ctx, s, "x", false))
 }

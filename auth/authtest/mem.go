@@ -3,6 +3,7 @@ package authtest
 import (
 	"context"
 	"errors"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -18,7 +19,10 @@ type Mem struct {
 	users    map[string]auth.User // by folded name
 	tokens   map[string]auth.APIToken
 	sessions map[string]time.Time
+	resets   map[string]auth.Reset // by ID
+	ended    map[string]bool       // resets used or ended
 	events   []auth.Event
+	messages []auth.Message
 }
 
 var _ Store = (*Mem)(nil)
@@ -34,15 +38,23 @@ func (m *Mem) change(ctx context.Context, e auth.Event, f func() error) error {
 		m.users = map[string]auth.User{}
 		m.tokens = map[string]auth.APIToken{}
 		m.sessions = map[string]time.Time{}
+		m.resets = map[string]auth.Reset{}
+		m.ended = map[string]bool{}
 	}
 	if err := f(); err != nil {
 		return err
 	}
+	m.note(e)
+	return nil
+}
+
+func (m *Mem) note(e auth.Event) {
 	if e.Action != "" {
 		e.Time = e.Time.UTC()
+		m.messages = append(m.messages, e.Messages...)
+		e.Messages = nil
 		m.events = append(m.events, e)
 	}
-	return nil
 }
 
 // read runs f while nothing changes.
@@ -53,24 +65,76 @@ func (m *Mem) read(ctx context.Context, f func() error) error {
 // editUser changes a user.
 func (m *Mem) editUser(ctx context.Context, username string, e auth.Event, edit func(*auth.User)) error {
 	return m.change(ctx, e, func() error {
-		name := auth.FoldUsername(username)
-		u, ok := m.users[name]
-		if !ok {
-			return auth.ErrUserNotFound
-		}
-		edit(&u)
-		m.users[name] = u
-		return nil
+		_, err := m.edit(username, func(u *auth.User) (auth.Event, error) {
+			edit(u)
+			return auth.Event{}, nil
+		})
+		return err
 	})
 }
 
-// Events returns what was recorded, oldest first.
+// edit changes a user within a transaction.
+func (m *Mem) edit(username string, edit func(*auth.User) (auth.Event, error)) (auth.User, error) {
+	name := auth.FoldUsername(username)
+	before, ok := m.users[name]
+	if !ok {
+		return auth.User{}, auth.ErrUserNotFound
+	}
+	u := before
+	u.Roles = slices.Clone(u.Roles)
+	e, err := edit(&u)
+	if err != nil {
+		return auth.User{}, err
+	}
+	u.Username, u.CreatedAt = before.Username, before.CreatedAt
+	if err := m.emailFree(u); err != nil {
+		return auth.User{}, err
+	}
+	if before.ActiveAdmin() && !u.ActiveAdmin() && !m.otherAdmin(name) {
+		return auth.User{}, auth.ErrLastAdmin
+	}
+	m.users[name] = u
+	m.note(e)
+	u.Roles = slices.Clone(u.Roles)
+	return u, nil
+}
+
+func (m *Mem) emailFree(u auth.User) error {
+	for _, other := range m.users {
+		if u.Email != "" && auth.FoldEmail(other.Email) == auth.FoldEmail(u.Email) &&
+			auth.FoldUsername(other.Username) != auth.FoldUsername(u.Username) {
+			return auth.ErrEmailTaken
+		}
+	}
+	return nil
+}
+
+// otherAdmin reports whether there is an active administrator besides one.
+func (m *Mem) otherAdmin(name string) bool {
+	for other, u := range m.users {
+		if other != name && u.ActiveAdmin() {
+			return true
+		}
+	}
+	return false
+}
+
+// Events returns what was recorded, oldest first, without messages.
 func (m *Mem) Events(ctx context.Context) (events []auth.Event, err error) {
 	err = m.read(ctx, func() error {
 		events = slices.Clone(m.events)
 		return nil
 	})
 	return events, err
+}
+
+// Messages returns what events asked for, oldest first.
+func (m *Mem) Messages(ctx context.Context) (messages []auth.Message, err error) {
+	err = m.read(ctx, func() error {
+		messages = slices.Clone(m.messages)
+		return nil
+	})
+	return messages, err
 }
 
 // Record implements auth.Store.
@@ -116,6 +180,9 @@ func (m *Mem) create(ctx context.Context, u auth.User, e auth.Event, first bool)
 		if _, ok := m.users[name]; ok || first && len(m.users) > 0 {
 			return auth.ErrUserExists
 		}
+		if err := m.emailFree(u); err != nil {
+			return err
+		}
 		u.Roles = slices.Clone(u.Roles)
 		u.CreatedAt, u.LastLogin = u.CreatedAt.UTC(), u.LastLogin.UTC()
 		m.users[name] = u
@@ -141,25 +208,89 @@ func (m *Mem) Rehash(ctx context.Context, username string, old, hash auth.Secret
 	return err
 }
 
-// EndSessions implements auth.UserStore.
-func (m *Mem) EndSessions(ctx context.Context, username string, e auth.Event) error {
-	return m.editUser(ctx, username, e, func(u *auth.User) { u.TokenVersion++ })
+// EditUser implements auth.UserStore.
+func (m *Mem) EditUser(ctx context.Context, username string, edit func(*auth.User) (auth.Event, error)) (u auth.User, err error) {
+	err = m.read(ctx, func() error {
+		u, err = m.edit(username, edit)
+		return err
+	})
+	return u, err
+}
+
+// Users implements auth.UserStore.
+func (m *Mem) Users(ctx context.Context) (users []auth.User, err error) {
+	err = m.read(ctx, func() error {
+		for _, name := range slices.Sorted(maps.Keys(m.users)) {
+			u := m.users[name]
+			u.Roles = slices.Clone(u.Roles)
+			users = append(users, u)
+		}
+		return nil
+	})
+	return users, err
+}
+
+// UserByEmail implements auth.UserStore.
+func (m *Mem) UserByEmail(ctx context.Context, email string) (u auth.User, err error) {
+	users, err := m.Users(ctx)
+	if err != nil {
+		return auth.User{}, err
+	}
+	i := slices.IndexFunc(users, func(u auth.User) bool {
+		return u.Email != "" && auth.FoldEmail(u.Email) == auth.FoldEmail(email)
+	})
+	if i < 0 {
+		return auth.User{}, auth.ErrUserNotFound
+	}
+	return users[i], nil
+}
+
+// DeleteUser implements auth.UserStore.
+func (m *Mem) DeleteUser(ctx context.Context, username string, e auth.Event) error {
+	return m.change(ctx, e, func() error {
+		name := auth.FoldUsername(username)
+		u, ok := m.users[name]
+		switch {
+		case !ok:
+			return auth.ErrUserNotFound
+		case u.ActiveAdmin() && !m.otherAdmin(name):
+			return auth.ErrLastAdmin
+		}
+		delete(m.users, name)
+		m.endResets(name)
+		return nil
+	})
 }
 
 // SetActive activates or deactivates a user, and leaves TokenVersion alone:
 // what a test needs to see a user locked out at once.
 func (m *Mem) SetActive(ctx context.Context, username string, active bool) error {
-	return m.editUser(ctx, username, auth.Event{}, func(u *auth.User) { u.Active = active })
+	return m.force(ctx, username, func(u *auth.User) { u.Active = active })
 }
 
 // SetRoles gives a user other roles, and leaves TokenVersion alone: what a test
 // needs to see that roles are read at each request.
 func (m *Mem) SetRoles(ctx context.Context, username string, roles ...auth.Role) error {
-	return m.editUser(ctx, username, auth.Event{}, func(u *auth.User) { u.Roles = slices.Clone(roles) })
+	return m.force(ctx, username, func(u *auth.User) { u.Roles = slices.Clone(roles) })
 }
 
-// DeleteUser removes a user, if there is one of that name.
-func (m *Mem) DeleteUser(ctx context.Context, username string) error {
+// force changes a user whatever the rules say.
+func (m *Mem) force(ctx context.Context, username string, change func(*auth.User)) error {
+	return m.read(ctx, func() error {
+		name := auth.FoldUsername(username)
+		u, ok := m.users[name]
+		if !ok {
+			return auth.ErrUserNotFound
+		}
+		change(&u)
+		m.users[name] = u
+		return nil
+	})
+}
+
+// Remove removes a user, if there is one of that name, even the last
+// administrator: what a test needs to see that sessions end with their user.
+func (m *Mem) Remove(ctx context.Context, username string) error {
 	return m.read(ctx, func() error {
 		delete(m.users, auth.FoldUsername(username))
 		return nil
@@ -256,11 +387,90 @@ func (m *Mem) RevokeSession(ctx context.Context, id string, until time.Time, e a
 	})
 }
 
-// SessionRevoked implements auth.SessionStore.
-func (m *Mem) SessionRevoked(ctx context.Context, id string) (revoked bool, err error) {
+// Session implements auth.SessionStore.
+func (m *Mem) Session(ctx context.Context, id, username string) (u auth.User, revoked bool, err error) {
+	if u, err = m.User(ctx, username); err != nil {
+		return auth.User{}, false, err
+	}
 	err = m.read(ctx, func() error {
 		_, revoked = m.sessions[id]
 		return nil
 	})
-	return revoked, err
+	return u, revoked, err
+}
+
+// CreateReset implements auth.ResetStore.
+func (m *Mem) CreateReset(ctx context.Context, r auth.Reset, since time.Time, most int) (kept auth.Reset, err error) {
+	err = m.read(ctx, func() error {
+		name := auth.FoldUsername(r.Username)
+		if _, ok := m.resets[r.ID]; !ok {
+			recent := 0
+			for _, other := range m.resets {
+				if auth.FoldUsername(other.Username) == name && other.CreatedAt.After(since) {
+					recent++
+				}
+			}
+			if recent >= most {
+				return auth.ErrInvalidReset
+			}
+			m.endResets(name)
+			r.CreatedAt, r.ExpiresAt = r.CreatedAt.UTC(), r.ExpiresAt.UTC()
+			m.resets[r.ID] = r
+		}
+		if m.ended[r.ID] {
+			return auth.ErrInvalidReset
+		}
+		kept = m.resets[r.ID]
+		return nil
+	})
+	return kept, err
+}
+
+func (m *Mem) endResets(name string) {
+	for id, r := range m.resets {
+		if auth.FoldUsername(r.Username) == name {
+			m.ended[id] = true
+		}
+	}
+}
+
+func (m *Mem) openReset(hash auth.Secret, at time.Time) (auth.Reset, error) {
+	for id, r := range m.resets {
+		if r.Hash == hash && !m.ended[id] && at.Before(r.ExpiresAt) {
+			return r, nil
+		}
+	}
+	return auth.Reset{}, auth.ErrInvalidReset
+}
+
+// ResetByHash implements auth.ResetStore.
+func (m *Mem) ResetByHash(ctx context.Context, hash auth.Secret, at time.Time) (r auth.Reset, err error) {
+	err = m.read(ctx, func() error {
+		r, err = m.openReset(hash, at)
+		return err
+	})
+	return r, err
+}
+
+// UseReset implements auth.ResetStore.
+func (m *Mem) UseReset(ctx context.Context, hash auth.Secret, at time.Time, edit func(*auth.User) (auth.Event, error)) error {
+	return m.read(ctx, func() error {
+		r, err := m.openReset(hash, at)
+		if err != nil {
+			return err
+		}
+		if _, err := m.edit(r.Username, edit); err != nil {
+			return err
+		}
+		m.endResets(auth.FoldUsername(r.Username))
+		return nil
+	})
+}
+
+// EndResets implements auth.ResetStore.
+func (m *Mem) EndResets(ctx context.Context, username string) error {
+	return m.read(ctx, func() error {
+		m.endResets(auth.FoldUsername(username))
+		return nil
+	})
 }

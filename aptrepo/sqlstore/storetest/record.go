@@ -9,6 +9,7 @@ import (
 var recordRules = []rule{
 	{"Tombstones", tombstones},
 	{"Removals", removals},
+	{"Outbox", outbox},
 	{"SigningKeys", signingKeys},
 	{"AuditChain", auditChain},
 	{"AuditText", auditText},
@@ -67,6 +68,42 @@ func removals(p *probe) {
 		return err
 	})
 	p.equal("due", due(40, 10), []string{"pool/c", "pool/d"})
+}
+
+func outbox(p *probe) {
+	message := func(topic string, second int) aptrepo.Message {
+		return aptrepo.Message{Topic: topic, Payload: []byte(`{"n":"\u0000"}`), CreatedAt: at(second)}
+	}
+	read := func(limit int) (ids []int64, topics []string) {
+		list, err := p.s.Outbox(p.ctx, limit)
+		p.ok("Outbox", err)
+		for i, m := range list {
+			p.equal("ascending IDs", i == 0 || m.ID > ids[i-1], true)
+			p.equal("message", aptrepo.Message{Topic: m.Topic, Payload: m.Payload, CreatedAt: m.CreatedAt}, message(m.Topic, len(m.Topic)))
+			ids, topics = append(ids, m.ID), append(topics, m.Topic)
+		}
+		return ids, append([]string{}, topics...)
+	}
+	for _, topic := range []string{"z", "yy", "xxx"} {
+		p.update(func(tx aptrepo.Tx) error { return tx.Enqueue(message(topic, len(topic))) })
+	}
+	err := p.s.Update(p.ctx, func(tx aptrepo.Tx) error {
+		p.ok("Enqueue", tx.Enqueue(message("refused", 1)))
+		return errWanted
+	})
+	p.equal("error of Update", err, errWanted)
+	ids, topics := read(10)
+	p.equal("topics", topics, []string{"z", "yy", "xxx"})
+	_, topics = read(2)
+	p.equal("the oldest two", topics, []string{"z", "yy"})
+	p.update(func(tx aptrepo.Tx) error { return tx.DeleteMessages([]int64{ids[1], ids[2] + 1000}) })
+	p.update(func(tx aptrepo.Tx) error { return tx.DeleteMessages(nil) })
+	_, topics = read(10)
+	p.equal("what is left", topics, []string{"z", "xxx"})
+	p.update(func(tx aptrepo.Tx) error { return tx.DeleteMessages([]int64{ids[0], ids[2]}) })
+	p.update(func(tx aptrepo.Tx) error { return tx.Enqueue(message("w", 1)) })
+	later, _ := read(10)
+	p.equal("an ID comes once only", later[0] > ids[2], true)
 }
 
 func signingKeys(p *probe) {

@@ -235,6 +235,7 @@ type (
 	tidyTx       struct{ aptrepo.Tx }
 	deafTx       struct{ aptrepo.Tx }
 	overwritesTx struct{ aptrepo.Tx }
+	wastefulTx   struct{ aptrepo.Tx }
 )
 
 func (blindTx) PublishedIn(string, []string) ([]aptrepo.Artifact, error) { return nil, nil }
@@ -277,6 +278,8 @@ func (hoardingTx) DeleteGenerations(string, time.Time) ([]aptrepo.Generation, er
 func (tx punctualTx) DeleteGenerations(codename string, before time.Time) ([]aptrepo.Generation, error) {
 	return tx.Tx.DeleteGenerations(codename, before.Add(time.Hour))
 }
+
+func (wastefulTx) DeleteMessages([]int64) error { return nil }
 
 func (livelyTx) DeleteTombstone(aptrepo.Key) error { return nil }
 
@@ -402,6 +405,7 @@ var broken = []struct {
 	{"DeleteGenerationsClock", inTx(func(tx aptrepo.Tx) aptrepo.Tx { return hoardingTx{tx} })},
 	{"Tombstones", inTx(func(tx aptrepo.Tx) aptrepo.Tx { return livelyTx{tx} })},
 	{"Removals", reading(reader{removals: func([]string) []string { return nil }})},
+	{"Outbox", inTx(func(tx aptrepo.Tx) aptrepo.Tx { return wastefulTx{tx} })},
 	{"SigningKeys", reading(reader{keys: func(keys []aptrepo.SigningKey) { slices.Reverse(keys) }})},
 	{"AuditChain", reading(reader{entries: func(list []aptrepo.AuditEntry) {
 		if len(list) > 7 {

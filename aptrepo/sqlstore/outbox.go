@@ -1,0 +1,43 @@
+package sqlstore
+
+import (
+	"context"
+	"database/sql"
+
+	"github.com/repod-io/repod/aptrepo"
+)
+
+// Outbox implements [aptrepo.Store].
+func (d *DB) Outbox(ctx context.Context, limit int) ([]aptrepo.Message, error) {
+	var messages []aptrepo.Message
+	err := d.read(ctx, func(q querier) error {
+		return each(q, "SELECT id, topic, payload, created_at FROM outbox ORDER BY id LIMIT ?", []any{limit}, func(rows *sql.Rows) error {
+			var m aptrepo.Message
+			var created int64
+			err := rows.Scan(&m.ID, &m.Topic, &m.Payload, &created)
+			m.CreatedAt = timeOf(created)
+			messages = append(messages, m)
+			return err
+		})
+	})
+	return messages, err
+}
+
+// Enqueue implements [aptrepo.Tx].
+func (t *tx) Enqueue(m aptrepo.Message) error {
+	if !validText(m.Topic) {
+		return invalidText("topic")
+	}
+	payload := m.Payload
+	if payload == nil {
+		payload = []byte{}
+	}
+	_, err := t.exec("INSERT INTO outbox (topic, payload, created_at) VALUES (?, ?, ?)", m.Topic, payload, micros(m.CreatedAt))
+	return err
+}
+
+// DeleteMessages implements [aptrepo.Tx].
+func (t *tx) DeleteMessages(ids []int64) error {
+	_, err := t.exec("DELETE FROM outbox WHERE id IN (SELECT value FROM {ids})", list(ids))
+	return err
+}
