@@ -72,11 +72,7 @@ func newUser(p auth.Principal) userJSON {
 			Token: &ownToken{t.ID, t.Name, list(t.Distributions), timestampOf(t.ExpiresAt)},
 		}
 	}
-	u := p.User
-	return userJSON{
-		Username: u.Username, Email: u.Email, FullName: u.FullName, Roles: list(u.Roles), Active: u.Active,
-		AuthSource: u.AuthSource, CreatedAt: timestamp(u.CreatedAt), LastLogin: timestamp(u.LastLogin),
-	}
+	return newUserJSON(p.User)
 }
 
 func (a *api) me(c *call) error { return writeJSON(c.w, http.StatusOK, newUser(c.who)) }

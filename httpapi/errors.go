@@ -95,6 +95,15 @@ var errorTable = []struct {
 	{auth.ErrTokenNotAllowed, 403, "token_not_allowed", "This needs a session, not an API token."},
 	{auth.ErrTokenScope, 403, "token_scope", "The token may write to its own distributions only."},
 	{auth.ErrRoleTooHigh, 403, "role_too_high", "Nobody may give a role above the own."},
+	{auth.ErrWrongPassword, 400, "wrong_password", "The current password is another."},
+	{auth.ErrInvalidReset, 400, "invalid_reset_token", "The reset token is unknown, used or expired."},
+	{auth.ErrUserNotFound, 404, "user_not_found", "The user does not exist."},
+	{auth.ErrUserExists, 409, "user_exists", "A user of this name exists."},
+	{auth.ErrEmailTaken, 409, "email_taken", "Another user has this e-mail address."},
+	{auth.ErrLastAdmin, 409, "last_admin", "No active administrator would be left."},
+	{auth.ErrDeleteSelf, 409, "cannot_delete_self", "Nobody can delete himself."},
+	{auth.ErrDirectoryManaged, 409, "ldap_managed", "The directory decides this for its users."},
+	{auth.ErrDirectoryUnavailable, 503, "ldap_unavailable", "The directory is out of reach."},
 	{auth.ErrTokenNotFound, 404, "token_not_found", "The API token does not exist."},
 	{auth.ErrTokenNameTaken, 409, "token_name_taken", "An API token of this name is in use."},
 
@@ -161,10 +170,7 @@ func detailed(err error) (*problem, bool) {
 		}
 		p = invalid(p.Errors...)
 	case errors.As(err, &policy):
-		p = newProblem(http.StatusUnprocessableEntity, "weak_password", "The password is too weak.")
-		for _, v := range policy.Violations {
-			p.Errors = append(p.Errors, fault{"password", v.Message})
-		}
+		p = weakPassword(policy, "password")
 	case errors.Is(err, aptrepo.ErrInvalidPackage) && errors.As(err, &format):
 		p = newProblem(http.StatusUnprocessableEntity, "invalid_deb", "The package is not acceptable: %s", format.Error())
 	case errors.Is(err, aptrepo.ErrInvalidPackage):
@@ -175,6 +181,15 @@ func detailed(err error) (*problem, bool) {
 		return nil, false
 	}
 	return p, true
+}
+
+// weakPassword is the answer to a password that the policy refuses.
+func weakPassword(e *auth.PolicyError, field string) *problem {
+	p := newProblem(http.StatusUnprocessableEntity, "weak_password", "The password is too weak.")
+	for _, v := range e.Violations {
+		p.Errors = append(p.Errors, fault{field, v.Message})
+	}
+	return p
 }
 
 // fieldErrors collects the *aptrepo.FieldErrors that err wraps.

@@ -15,7 +15,13 @@ import (
 // placeholders are values for the placeholders of patterns, none of which
 // names anything that exists.
 var placeholders = strings.NewReplacer("{path:.*}", "dists/none/InRelease", "{name}", "no-such-package",
-	"{version}", "1.0", "{codename}", "nosuch", "{token_id}", "tok_nosuch000000")
+	"{version}", "1.0", "{codename}", "nosuch", "{username}", "nosuch", "{token_id}", "tok_nosuch000000")
+
+// forSessions are the routes that refuse API tokens.
+var forSessions = map[string]bool{"/auth/logout": true, "/auth/change-password": true}
+
+// publicWrites are the routes that change something for anybody.
+var publicWrites = map[string]bool{"/auth/token": true, "/auth/forgot-password": true, "/auth/reset-password": true}
 
 // TestRoutesMatrix calls every route as everyone. Who may not, gets 401 or
 // 403; who may, gets further, whatever the route thinks of an empty request.
@@ -54,7 +60,7 @@ func TestRoutesMatrix(t *testing.T) {
 			}
 			f.do(rt.method, target, revoked, nil).want(t, 401, "invalid_token")
 			for role := auth.Viewer; role <= auth.Admin; role++ {
-				if rt.pattern == "/auth/logout" || role >= rt.role && rt.pattern == "/settings/gpg/generate" {
+				if forSessions[rt.pattern] || role >= rt.role && rt.pattern == "/settings/gpg/generate" {
 					continue // tested elsewhere
 				}
 				a := f.do(rt.method, target, f.tokens[role], nil)
@@ -136,7 +142,10 @@ func TestPaths(t *testing.T) {
 		{"GET", "/;x/packages", 404, "route_not_found"},
 		{"GET", "/%70ackages", 404, "route_not_found"},
 		{"GET", "/", 404, "route_not_found"},
-		{"GET", "/auth/users", 404, "route_not_found"}, // a later version's
+		{"GET", "/auth/users;a=b", 404, "route_not_found"},
+		{"GET", "/;x/auth/users", 404, "route_not_found"},
+		{"GET", "/AUTH/users", 404, "route_not_found"},
+		{"GET", "/auth/users/.", 405, "method_not_allowed"},
 		{"GET", "/artifacts/audit", 200, ""},
 		{"GET", "/artifacts/audit/logs", 404, "route_not_found"},
 		{"DELETE", "/artifacts/audit/verify", 404, "route_not_found"},
@@ -201,7 +210,7 @@ func TestOnlyTable(t *testing.T) {
 		if _, ok := DefaultRateLimits()[rt.rate]; rt.rate != "" && !ok {
 			t.Errorf("%s %s: no such rate class: %s", rt.method, rt.pattern, rt.rate)
 		}
-		if rt.role == public && rt.method != "GET" && rt.pattern != "/auth/token" {
+		if rt.role == public && rt.method != "GET" && !publicWrites[rt.pattern] {
 			t.Errorf("%s %s is public", rt.method, rt.pattern)
 		}
 	}
