@@ -189,7 +189,7 @@ func (s *Service) Bootstrap(ctx context.Context, username, password string) (gen
 		username = "admin"
 	}
 	if password == "" {
-		if generated, err = s.randomPassword(username); err != nil {
+		if generated, err = s.GeneratePassword(username); err != nil {
 			return "", false, err
 		}
 		password = string(generated)
@@ -239,9 +239,10 @@ func (s *Service) newUser(ctx context.Context, username, password string) (User,
 	}, nil
 }
 
-// randomPassword returns 22 base62 characters, 130 bits, as the policy wants
-// them; one in forty tries has no upper-case letter or digit.
-func (s *Service) randomPassword(username string) (Secret, error) {
+// GeneratePassword returns a random password for a user: 22 base62 characters,
+// 130 bits, as the policy wants them; one in forty tries has no upper-case
+// letter or digit.
+func (s *Service) GeneratePassword(username string) (Secret, error) {
 	for range 100 {
 		password, err := random62(s.rand(), 22)
 		if err != nil {
