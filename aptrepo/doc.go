@@ -26,6 +26,7 @@
 //	index/CODENAME/generations/NUMBER-HASH.json          manifests
 //	dists/CODENAME/...                                   only with Materialise
 //	lost+found/...                                       what Fsck moved away
+//	audit/head.json                                      an earlier end of the audit log
 //
 // # Who acts
 //

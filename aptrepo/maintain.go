@@ -68,13 +68,18 @@ func (r *Repo) catchUp(ctx context.Context, codename string, h Head) error {
 func (r *Repo) Run(ctx context.Context) error {
 	retry := time.NewTicker(retryInterval)
 	defer retry.Stop()
-	nextSweep := r.now()
+	nextSweep, nextMark := r.now(), r.now()
 	failing := false
 	for {
 		select {
 		case <-ctx.Done():
+			r.markAtEnd(ctx)
 			return ctx.Err()
 		case <-retry.C:
+		}
+		if now := r.now(); !now.Before(nextMark) {
+			nextMark = now.Add(markInterval)
+			r.logMark(ctx, r.markAudit(ctx))
 		}
 		err := errors.Join(r.catchUpAll(ctx), r.renew(ctx), r.Compact(ctx))
 		if err != nil && !failing && ctx.Err() == nil {
@@ -87,6 +92,19 @@ func (r *Repo) Run(ctx context.Context) error {
 				r.logger().ErrorContext(ctx, "sweeping failed", "error", err)
 			}
 		}
+	}
+}
+
+// markAtEnd marks the end of the audit log once more.
+func (r *Repo) markAtEnd(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer cancel()
+	r.logMark(ctx, r.markAudit(ctx))
+}
+
+func (r *Repo) logMark(ctx context.Context, err error) {
+	if err != nil && ctx.Err() == nil {
+		r.logger().WarnContext(ctx, "the head of the audit log could not be put into storage", "error", err)
 	}
 }
 

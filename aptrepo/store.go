@@ -83,6 +83,10 @@ type Store interface {
 	Outbox(ctx context.Context, limit int) ([]Message, error)
 	// AuditEntries returns up to limit entries with ID > after, by ID.
 	AuditEntries(ctx context.Context, after int64, limit int) ([]AuditEntry, error)
+	// AuditPage returns a page of the entries that q selects.
+	AuditPage(ctx context.Context, q AuditQuery) (Page[AuditEntry], error)
+	// AuditHead returns the end of the audit log, kept apart from its entries.
+	AuditHead(ctx context.Context) (AuditHead, error)
 
 	// Ping reports whether the Store answers.
 	Ping(ctx context.Context) error
@@ -210,6 +214,20 @@ type PublishedQuery struct {
 	Component    string
 	Page         int
 	PerPage      int
+}
+
+// An AuditQuery selects audit entries; empty fields select everything. User,
+// Action, Result and Package are compared whole, Q is a part of user, package,
+// target or detail; all of them regardless of the case of ASCII letters.
+type AuditQuery struct {
+	User, Action, Result, Package, Q string
+
+	Start time.Time // not before
+	End   time.Time // before
+	// Oldest puts the oldest entry first; by default the newest is.
+	Oldest  bool
+	Page    int // from 1; default 1
+	PerPage int // default 50
 }
 
 // A Page is one page of a listing and the size of the whole.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"strings"
 	"time"
 
 	"github.com/repod-io/repod/aptrepo"
@@ -15,6 +16,33 @@ type chainHead struct {
 	hash string
 }
 
+// SignAudit makes the database sign the head of the audit log with a key,
+// which [aptrepo.AuditKey] derives, in the transactions that move it. Call it
+// before anything is written. A database that was written without a key is
+// signed now, as it is.
+func (d *DB) SignAudit(ctx context.Context, key []byte) error {
+	d.auditKey = key
+	return d.update(ctx, func(t *tx) error {
+		var mac string
+		if _, err := get(t, "SELECT mac FROM audit_head", nil, &mac); err != nil || mac != "" {
+			return err
+		}
+		return t.batch.head.save(t, key)
+	})
+}
+
+// AuditHead implements [aptrepo.Store].
+func (d *DB) AuditHead(ctx context.Context) (h aptrepo.AuditHead, err error) {
+	err = d.read(ctx, func(q querier) error {
+		found, err := get(q, "SELECT last_id, last_hash, mac FROM audit_head", nil, &h.ID, &h.Hash, &h.MAC)
+		if err == nil && !found {
+			err = errors.New("the head of the audit chain is gone")
+		}
+		return err
+	})
+	return h, err
+}
+
 func lockHead(q *session) (chainHead, error) {
 	var h chainHead
 	found, err := get(q, q.dialect.lockHead(), nil, &h.id, &h.hash)
@@ -24,8 +52,9 @@ func lockHead(q *session) (chainHead, error) {
 	return h, err
 }
 
-func (h chainHead) save(q querier) error {
-	_, err := q.exec("UPDATE audit_head SET last_id = ?, last_hash = ?", h.id, h.hash)
+func (h chainHead) save(q querier, key []byte) error {
+	mac := aptrepo.AuditHead{ID: h.id, Hash: h.hash}.Sign(key).MAC
+	_, err := q.exec("UPDATE audit_head SET last_id = ?, last_hash = ?, mac = ?", h.id, h.hash, mac)
 	return err
 }
 
@@ -58,17 +87,90 @@ func (t *tx) Audit(e aptrepo.AuditEntry) error {
 // AuditEntries implements [aptrepo.Store].
 func (d *DB) AuditEntries(ctx context.Context, after int64, limit int) ([]aptrepo.AuditEntry, error) {
 	var entries []aptrepo.AuditEntry
-	err := d.read(ctx, func(q querier) error {
-		return each(q, `SELECT id, at, action, user_name, ip, result, target, package, version, detail, request_id, hash
-			FROM audit WHERE id > ? ORDER BY id LIMIT ?`, []any{after, limit}, func(rows *sql.Rows) error {
-			var e aptrepo.AuditEntry
-			var at int64
-			err := rows.Scan(&e.ID, &at, &e.Action, &e.User, &e.IP, &e.Result, &e.Target,
-				&e.Package, &e.Version, &e.Detail, &e.RequestID, &e.Hash)
-			e.Time = timeOf(at)
-			entries = append(entries, e)
-			return err
-		})
+	err := d.read(ctx, func(q querier) (err error) {
+		entries, err = auditEntries(q, "WHERE id > ? ORDER BY id LIMIT ?", after, limit)
+		return err
 	})
 	return entries, err
+}
+
+func auditEntries(q querier, which string, args ...any) (entries []aptrepo.AuditEntry, err error) {
+	err = each(q, `SELECT id, at, action, user_name, ip, result, target, package, version, detail, request_id, hash
+		FROM audit `+which, args, func(rows *sql.Rows) error {
+		var e aptrepo.AuditEntry
+		var at int64
+		err := rows.Scan(&e.ID, &at, &e.Action, &e.User, &e.IP, &e.Result, &e.Target,
+			&e.Package, &e.Version, &e.Detail, &e.RequestID, &e.Hash)
+		e.Time = timeOf(at)
+		entries = append(entries, e)
+		return err
+	})
+	return entries, err
+}
+
+// AuditPage implements [aptrepo.Store].
+func (d *DB) AuditPage(ctx context.Context, query aptrepo.AuditQuery) (aptrepo.Page[aptrepo.AuditEntry], error) {
+	where, args := d.auditWhere(query)
+	order := " ORDER BY id DESC LIMIT ? OFFSET ?"
+	if query.Oldest {
+		order = " ORDER BY id LIMIT ? OFFSET ?"
+	}
+	var page aptrepo.Page[aptrepo.AuditEntry]
+	err := d.read(ctx, func(q querier) error {
+		_, err := get(q, "SELECT COUNT(*) FROM audit"+where, args, &page.Total)
+		if err != nil {
+			return err
+		}
+		page.Items, err = auditEntries(q, where+order, append(args, bounds(query.Page, query.PerPage)...)...)
+		return err
+	})
+	return page, err
+}
+
+// auditWhere renders the conditions of a query.
+func (d *DB) auditWhere(q aptrepo.AuditQuery) (where string, args []any) {
+	var terms []string
+	add := func(term string, values ...any) {
+		terms = append(terms, term)
+		args = append(args, values...)
+	}
+	for _, f := range []struct{ column, value string }{
+		{"user_name", q.User}, {"action", q.Action}, {"result", q.Result}, {"package", q.Package},
+	} {
+		if f.value == "" {
+			continue
+		}
+		add("LOWER("+f.column+") = ?", lowerASCII(f.value))
+		if f.column == "package" {
+			add("package <> ''") // as the index has it
+		}
+	}
+	if q.Q != "" {
+		text := lowerASCII(q.Q)
+		any := make([]string, 0, 4)
+		for _, column := range []string{"user_name", "package", "target", "detail"} {
+			any = append(any, d.dialect.position("LOWER("+column+")")+" > 0")
+		}
+		add("("+strings.Join(any, " OR ")+")", text, text, text, text)
+	}
+	if !q.Start.IsZero() {
+		add("at >= ?", micros(q.Start))
+	}
+	if !q.End.IsZero() {
+		add("at < ?", micros(q.End))
+	}
+	if len(terms) == 0 {
+		return "", nil
+	}
+	return " WHERE " + strings.Join(terms, " AND "), args
+}
+
+// lowerASCII is what LOWER does in both databases, to ASCII letters only.
+func lowerASCII(s string) string {
+	return strings.Map(func(r rune) rune {
+		if 'A' <= r && r <= 'Z' {
+			return r + 'a' - 'A'
+		}
+		return r
+	}, s)
 }

@@ -168,7 +168,7 @@ func (w *writer) finish(b *batch, before chainHead) error {
 		return err
 	}
 	if b.head != before {
-		if err := b.head.save(b.session); err != nil {
+		if err := b.head.save(b.session, w.db.auditKey); err != nil {
 			return err
 		}
 	}

@@ -160,6 +160,9 @@ func (c *storeConfig) open(ctx context.Context, log *slog.Logger) (*opened, erro
 		files.Close()
 		return nil, err
 	}
+	if err := db.SignAudit(ctx, aptrepo.AuditKey(key)); err != nil {
+		return nil, errors.Join(err, db.Close(), files.Close())
+	}
 	repo := &aptrepo.Repo{Storage: files, Store: db, SecretKey: key, Logger: log}
 	if signer != nil {
 		repo.Signer = signer
