@@ -228,6 +228,11 @@ type AuditQuery struct {
 	Oldest  bool
 	Page    int // from 1; default 1
 	PerPage int // default 50
+
+	// Behind, for reading on: only entries that come after the one with this ID
+	// in the order asked for. NoTotal spares counting: Page.Total is 0.
+	Behind  int64
+	NoTotal bool
 }
 
 // A Page is one page of a listing and the size of the whole.

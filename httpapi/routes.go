@@ -64,6 +64,8 @@ var routes = []route{
 	{"GET", "/artifacts/{name}/install", auth.Viewer, "", noBody, (*api).install},
 	{"GET", "/artifacts/{name}/{version}", auth.Viewer, "", noBody, (*api).showArtifact},
 	{"DELETE", "/artifacts/{name}/{version}", auth.Maintainer, "", noBody, (*api).deleteArtifact},
+	{"GET", "/artifacts/audit/logs", auth.Auditor, "", noBody, (*api).auditLogs},
+	{"GET", "/artifacts/audit/verify", auth.Auditor, "", noBody, (*api).verifyAudit},
 	{"POST", "/artifacts/admin/sync-index", auth.Maintainer, "", noBody, (*api).syncIndex},
 
 	{"GET", "/distributions", auth.Viewer, "", noBody, (*api).listDistributions},
@@ -80,10 +82,6 @@ var routes = []route{
 	{"GET", "/health/live", public, "", noBody, (*api).live},
 	{"GET", "/health/ready", public, "", noBody, (*api).ready},
 }
-
-// reserved are paths of the API that have no route yet and would otherwise be
-// taken for versions of a package.
-var reserved = []string{"/artifacts/audit/logs", "/artifacts/audit/verify"}
 
 // A resource is what answers at one pattern, by method.
 type resource struct {
@@ -109,9 +107,6 @@ func (a *api) newRouter() http.Handler {
 	}
 	for i := range routes {
 		add(routes[i].pattern).methods[routes[i].method] = &routes[i]
-	}
-	for _, path := range reserved {
-		add(path)
 	}
 	slices.SortStableFunc(resources[1:], func(x, y *resource) int {
 		return cmp.Compare(strings.Count(x.pattern, "{"), strings.Count(y.pattern, "{"))
@@ -144,10 +139,6 @@ func (res *resource) allowed() string {
 // ServeHTTP picks the route by method.
 func (res *resource) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	rec := w.(*recorder)
-	if len(res.methods) == 0 {
-		res.api.notFound(w, r)
-		return
-	}
 	rec.route = res.pattern
 	method := r.Method
 	if method == http.MethodHead {

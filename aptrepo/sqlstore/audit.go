@@ -117,10 +117,12 @@ func (d *DB) AuditPage(ctx context.Context, query aptrepo.AuditQuery) (aptrepo.P
 	}
 	var page aptrepo.Page[aptrepo.AuditEntry]
 	err := d.read(ctx, func(q querier) error {
-		_, err := get(q, "SELECT COUNT(*) FROM audit"+where, args, &page.Total)
-		if err != nil {
-			return err
+		if !query.NoTotal {
+			if _, err := get(q, "SELECT COUNT(*) FROM audit"+where, args, &page.Total); err != nil {
+				return err
+			}
 		}
+		var err error
 		page.Items, err = auditEntries(q, where+order, append(args, bounds(query.Page, query.PerPage)...)...)
 		return err
 	})
@@ -158,6 +160,12 @@ func (d *DB) auditWhere(q aptrepo.AuditQuery) (where string, args []any) {
 	}
 	if !q.End.IsZero() {
 		add("at < ?", micros(q.End))
+	}
+	switch {
+	case q.Behind != 0 && q.Oldest:
+		add("id > ?", q.Behind)
+	case q.Behind != 0:
+		add("id < ?", q.Behind)
 	}
 	if len(terms) == 0 {
 		return "", nil

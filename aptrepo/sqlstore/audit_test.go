@@ -244,6 +244,8 @@ func TestAuditPage(t *testing.T) {
 			{aptrepo.AuditQuery{Q: "1.0"}, "of 0"}, // the version is not searched
 			{aptrepo.AuditQuery{Start: at(10), End: at(30)}, "3 2 of 2"},
 			{aptrepo.AuditQuery{Start: at(30)}, "4 of 1"},
+			{aptrepo.AuditQuery{Behind: 3, PerPage: 1}, "2 of 2"},
+			{aptrepo.AuditQuery{Behind: 2, Oldest: true, NoTotal: true}, "3 4 of 0"},
 			{aptrepo.AuditQuery{User: "x' OR '1'='1"}, "of 0"},
 			{aptrepo.AuditQuery{User: "a\x00"}, "of 0"},
 		} {
