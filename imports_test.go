@@ -33,10 +33,13 @@ var may = map[string][]string{
 	"auth/authtest": {"auth"},
 	"auth/ldap":     {"auth"},
 
+	"auth/ldap/slapdtest": {},
+
 	"aptrepo/storage":             {},
 	"aptrepo/storage/s3":          {"aptrepo/storage"},
 	"aptrepo/storage/storagetest": {"aptrepo/storage"},
 	"aptrepo/settings":            {},
+	"aptrepo/outbound":            {},
 	"aptrepo/notify":              {},
 	"aptrepo/jobs":                {},
 	"aptrepo/upstream":            {"deb", "index"},
