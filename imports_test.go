@@ -35,27 +35,28 @@ var may = map[string][]string{
 
 	"auth/ldap/slapdtest": {},
 
-	"aptrepo/storage":             {},
-	"aptrepo/storage/s3":          {"aptrepo/storage"},
-	"aptrepo/storage/storagetest": {"aptrepo/storage"},
-	"aptrepo/settings":            {},
-	"aptrepo/outbound":            {},
-	"aptrepo/notify":              {},
-	"aptrepo/jobs":                {},
-	"aptrepo/upstream":            {"deb", "index"},
-	"aptrepo/resolve":             {"deb"},
-	"aptrepo/retention":           {"deb"},
+	"aptrepo/storage":               {},
+	"aptrepo/storage/s3":            {"aptrepo/storage"},
+	"aptrepo/storage/storagetest":   {"aptrepo/storage"},
+	"aptrepo/settings":              {},
+	"aptrepo/settings/settingstest": {"aptrepo/settings"},
+	"aptrepo/outbound":              {},
+	"aptrepo/notify":                {},
+	"aptrepo/jobs":                  {},
+	"aptrepo/upstream":              {"deb", "index"},
+	"aptrepo/resolve":               {"deb"},
+	"aptrepo/retention":             {"deb"},
 	"aptrepo": {
 		"deb", "index", "sbom", "scan",
 		"aptrepo/jobs", "aptrepo/resolve", "aptrepo/retention", "aptrepo/settings", "aptrepo/storage", "aptrepo/upstream",
 	},
 	"aptrepo/repotest": {"aptrepo", "aptrepo/storage", "aptrepo/storage/storagetest", "deb", "deb/debtest", "index"},
 
-	"aptrepo/sqlstore":           {"aptrepo", "auth", "deb"},
+	"aptrepo/sqlstore":           {"aptrepo", "aptrepo/settings", "auth", "deb"},
 	"aptrepo/sqlstore/storetest": {"aptrepo", "auth", "auth/authtest", "deb"},
 	"aptrepo/sqlstore/pgtest":    {},
 
-	"httpapi":    {"aptrepo", "aptrepo/storage", "auth", "deb", "httpapi/ui", "index"},
+	"httpapi":    {"aptrepo", "aptrepo/settings", "aptrepo/storage", "auth", "deb", "httpapi/ui", "index"},
 	"httpapi/ui": {},
 }
 

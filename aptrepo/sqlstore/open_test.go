@@ -12,6 +12,8 @@ import (
 	_ "modernc.org/sqlite"
 
 	"github.com/repod-io/repod/aptrepo"
+	"github.com/repod-io/repod/aptrepo/settings"
+	"github.com/repod-io/repod/aptrepo/settings/settingstest"
 	"github.com/repod-io/repod/aptrepo/sqlstore/pgtest"
 	"github.com/repod-io/repod/aptrepo/sqlstore/storetest"
 	"github.com/repod-io/repod/auth"
@@ -37,7 +39,8 @@ func emptied(t *testing.T, db *DB) *DB {
 		DELETE FROM audit; DELETE FROM listings; DELETE FROM publications; DELETE FROM changes; DELETE FROM artifacts;
 		DELETE FROM generations; DELETE FROM generation_hashes; DELETE FROM distributions; DELETE FROM tombstones;
 		DELETE FROM removals; DELETE FROM signing_keys; DELETE FROM users; DELETE FROM api_tokens;
-		DELETE FROM revoked_sessions; DELETE FROM password_resets; DELETE FROM outbox; UPDATE audit_head SET last_id = 0, last_hash = '';
+		DELETE FROM revoked_sessions; DELETE FROM password_resets; DELETE FROM outbox;
+		UPDATE settings SET version = 0, document = ''; UPDATE audit_head SET last_id = 0, last_hash = '';
 		ALTER TABLE audit ENABLE TRIGGER USER`)
 	if err != nil {
 		t.Fatal(err)
@@ -93,6 +96,14 @@ func TestAuthStoreSQLite(t *testing.T) {
 func TestAuthStorePostgres(t *testing.T) {
 	db := openPostgres(t)
 	authtest.RunStore(t, func(t *testing.T) authtest.Store { return eventStore{emptied(t, db)} })
+}
+
+func TestSettingsStore(t *testing.T) {
+	settingstest.Run(t, func(t *testing.T) settings.Store { return openSQLite(t) })
+	t.Run("PostgreSQL", func(t *testing.T) {
+		db := openPostgres(t)
+		settingstest.Run(t, func(t *testing.T) settings.Store { return emptied(t, db) })
+	})
 }
 
 func TestStoreSQLite(t *testing.T) {

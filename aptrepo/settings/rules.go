@@ -1,0 +1,188 @@
+package settings
+
+import (
+	"crypto/x509"
+	"encoding/pem"
+	"fmt"
+	"net/mail"
+	"net/url"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// A FieldError is what is wrong with one leaf.
+type FieldError struct {
+	Field   string // path: "smtp.port", "smtp.recipients[2]"
+	Message string // "must be ...": reads on from the field's name
+}
+
+// A ValidationError lists everything that is wrong with a patch.
+type ValidationError struct {
+	Fields []FieldError // at least one
+}
+
+func (e *ValidationError) Error() string {
+	texts := make([]string, len(e.Fields))
+	for i, f := range e.Fields {
+		texts[i] = f.Field + " " + f.Message
+	}
+	return "invalid settings: " + strings.Join(texts, "; ")
+}
+
+// faults collects what is wrong.
+type faults struct{ list []FieldError }
+
+func (f *faults) add(field, format string, args ...any) {
+	f.list = append(f.list, FieldError{field, fmt.Sprintf(format, args...)})
+}
+
+func (f *faults) err() error {
+	if len(f.list) == 0 {
+		return nil
+	}
+	return &ValidationError{f.list}
+}
+
+// maxText bounds texts, in code points.
+const maxText = 4096
+
+var (
+	hostRE      = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?$`)
+	ipv6RE      = regexp.MustCompile(`^[0-9A-Fa-f:.]{2,45}$`)
+	attributeRE = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9-]{0,63}$`)
+)
+
+// textRules are the names that the tag rule of a text can have, with what must
+// hold for one that is not empty.
+var textRules = map[string]struct {
+	holds func(s string) bool
+	must  string
+}{
+	"line":      {isLine, "must be one line"},
+	"baseurl":   {isBaseURL, "must be http:// or https://, a host and perhaps a path, without query or trailing slash"},
+	"host":      {isHost, "must be a host name or IP address"},
+	"address":   {isAddress, "must be an e-mail address"},
+	"ldapurl":   {isLDAPURL, "must be ldap://host[:port] or ldaps://host[:port]"},
+	"pem":       {isPEM, "must be one or more certificates in PEM"},
+	"filter":    {isFilter, "must be an LDAP filter in parentheses with {username} or {dn}"},
+	"attribute": {attributeRE.MatchString, "must be the name of an LDAP attribute"},
+	"mailkind":  {func(s string) bool { return slices.Contains(MailKinds, s) }, "must be one of " + strings.Join(MailKinds, ", ")},
+	"role":      {func(s string) bool { return slices.Contains(roles, s) }, "must be one of " + strings.Join(roles, ", ")},
+}
+
+var roles = []string{"viewer", "uploader", "auditor", "maintainer", "admin"}
+
+// checkText holds a text against a rule: a name of textRules, or words
+// separated by | of which it must be one.
+func checkText(f *faults, field, rule, s string) {
+	if !utf8.ValidString(s) || strings.Contains(s, "\x00") {
+		f.add(field, "must be text in UTF-8 without NUL")
+		return
+	}
+	if rule != "pem" && utf8.RuneCountInString(s) > maxText {
+		f.add(field, "must have at most %d characters", maxText)
+		return
+	}
+	if strings.Contains(rule, "|") {
+		words := strings.Split(rule, "|")
+		if !slices.Contains(words, s) {
+			f.add(field, "must be one of %s", strings.Join(slices.DeleteFunc(words, func(w string) bool { return w == "" }), ", "))
+		}
+		return
+	}
+	r, ok := textRules[rule]
+	if rule != "" && !ok {
+		panic("settings: no rule " + rule)
+	}
+	if ok && s != "" && !r.holds(s) {
+		f.add(field, "%s", r.must)
+	}
+}
+
+// checkNumber holds a number against a rule LOW..HIGH.
+func checkNumber(f *faults, field, rule string, n int64) {
+	first, last, _ := strings.Cut(rule, "..")
+	low, err1 := strconv.ParseInt(first, 10, 64)
+	high, err2 := strconv.ParseInt(last, 10, 64)
+	if err1 != nil || err2 != nil {
+		panic("settings: no bounds " + rule)
+	}
+	if n < low || n > high {
+		f.add(field, "must be %d to %d", low, high)
+	}
+}
+
+func isLine(s string) bool { return !strings.ContainsFunc(s, unicode.IsControl) }
+
+func isBaseURL(s string) bool {
+	u, err := url.Parse(s)
+	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != "" && u.User == nil && u.RawQuery == "" &&
+		!u.ForceQuery && u.Fragment == "" && !strings.HasSuffix(s, "/") && !strings.ContainsAny(s, " '\"\\`$#") && isLine(s)
+}
+
+func isHost(s string) bool { return hostRE.MatchString(s) || ipv6RE.MatchString(s) }
+
+func isAddress(s string) bool {
+	a, err := mail.ParseAddress(s)
+	return err == nil && a.Address == s && len(s) <= 254 && isLine(s) && strings.IndexFunc(s, func(r rune) bool { return r > 0x7e }) < 0
+}
+
+func isLDAPURL(s string) bool {
+	u, err := url.Parse(s)
+	return err == nil && (u.Scheme == "ldap" || u.Scheme == "ldaps") && isHost(u.Hostname()) && u.User == nil &&
+		(u.Path == "" || u.Path == "/") && u.RawQuery == "" && !u.ForceQuery && u.Fragment == ""
+}
+
+func isPEM(s string) bool {
+	rest := []byte(s)
+	n := 0
+	for len(strings.TrimSpace(string(rest))) > 0 {
+		var block *pem.Block
+		if block, rest = pem.Decode(rest); block == nil || block.Type != "CERTIFICATE" {
+			return false
+		}
+		if _, err := x509.ParseCertificate(block.Bytes); err != nil {
+			return false
+		}
+		n++
+	}
+	return n > 0 && len(s) <= 1<<20
+}
+
+// isFilter looks at the form only: parentheses that match, and a placeholder.
+func isFilter(s string) bool {
+	depth := 0
+	for i, r := range s {
+		switch r {
+		case '(':
+			depth++
+		case ')':
+			depth--
+		}
+		if depth < 0 || depth == 0 && i < len(s)-1 {
+			return false
+		}
+	}
+	return depth == 0 && s[0] == '(' && isLine(s) && (strings.Contains(s, "{username}") || strings.Contains(s, "{dn}"))
+}
+
+func scheme(s string) string {
+	u, err := url.Parse(s)
+	if err != nil {
+		return ""
+	}
+	return u.Scheme
+}
+
+// authority is the server that a URL leads to.
+func authority(s string) string {
+	u, err := url.Parse(s)
+	if err != nil {
+		return s
+	}
+	return strings.ToLower(u.Host)
+}

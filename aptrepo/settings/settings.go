@@ -1,0 +1,151 @@
+// Package settings keeps what an administrator changes while a server runs.
+//
+// [Settings] is the whole tree, typed; its JSON form is that of the API. A
+// [Service] holds the present one, takes changes as JSON merge patches (RFC
+// 7396, without null), checks every leaf, and keeps what was set in a [Store].
+// Secrets are sealed there, and shown as [Mask].
+package settings
+
+import (
+	"fmt"
+	"log/slog"
+)
+
+// Settings is the tree. Tags say how a leaf is checked, see rules.go.
+type Settings struct {
+	// PublicURL is what clients call the server, without a trailing slash; "":
+	// what a request called it.
+	PublicURL      string  `json:"public_url" rule:"baseurl"`
+	MaxUploadBytes int64   `json:"max_upload_bytes" rule:"1048576..1099511627776"`
+	Signing        Signing `json:"signing"`
+	SMTP           SMTP    `json:"smtp"`
+	LDAP           LDAP    `json:"ldap"`
+}
+
+// Signing is about the keys and signatures of the repository.
+type Signing struct {
+	OverlapDays    int64 `json:"overlap_days" rule:"0..3650"`    // how long a replaced key goes on signing
+	ValidUntilDays int64 `json:"valid_until_days" rule:"0..365"` // 0: no Valid-Until
+}
+
+// SMTP is about mail.
+type SMTP struct {
+	Enabled        bool     `json:"enabled"`
+	Host           string   `json:"host" rule:"host"`
+	Port           int64    `json:"port" rule:"1..65535"`
+	Username       string   `json:"username" rule:"line"`
+	Password       Secret   `json:"password"`
+	TLS            string   `json:"tls" rule:"starttls|tls|none"`
+	From           string   `json:"from" rule:"address"`
+	Recipients     []string `json:"recipients" rule:"address" most:"50"` // of mails to operators
+	Kinds          []string `json:"kinds" rule:"mailkind" most:"50"`     // which of those go out
+	TimeoutSeconds int64    `json:"timeout_seconds" rule:"1..120"`
+}
+
+// LDAP is about the directory of users; see package auth/ldap.
+type LDAP struct {
+	Enabled           bool                `json:"enabled"`
+	URL               string              `json:"url" rule:"ldapurl"`
+	StartTLS          bool                `json:"starttls"`
+	VerifyCertificate bool                `json:"verify_certificate"`
+	CAPEM             string              `json:"ca_pem" rule:"pem"`
+	BindDN            string              `json:"bind_dn" rule:"line"`
+	BindPassword      Secret              `json:"bind_password"`
+	BaseDN            string              `json:"base_dn" rule:"line"`
+	UserFilter        string              `json:"user_filter" rule:"filter"`
+	AttrUsername      string              `json:"attr_username" rule:"attribute"`
+	AttrEmail         string              `json:"attr_email" rule:"attribute"`
+	AttrFullName      string              `json:"attr_full_name" rule:"attribute"`
+	AttrGroups        string              `json:"attr_groups" rule:"attribute"`
+	GroupBaseDN       string              `json:"group_base_dn" rule:"line"`
+	GroupFilter       string              `json:"group_filter" rule:"filter"`
+	RoleGroups        map[string][]string `json:"role_groups" rule:"line" keys:"role"` // whole: a patch replaces it
+	DefaultRole       string              `json:"default_role" rule:"|viewer|uploader|auditor|maintainer|admin"`
+	AutoProvision     bool                `json:"auto_provision"`
+	TimeoutSeconds    int64               `json:"timeout_seconds" rule:"1..60"`
+}
+
+// MailKinds are the kinds of mails to operators.
+var MailKinds = []string{
+	"review_needed", "package_rejected", "package_quarantined", "decision_made", "decision_expiring", "decision_expired",
+	"new_vulnerabilities", "sync_failed", "key_expiring",
+}
+
+// Default returns the tree as it is before anything is set.
+func Default() *Settings {
+	return &Settings{
+		MaxUploadBytes: 1 << 30,
+		Signing:        Signing{OverlapDays: 90},
+		SMTP: SMTP{
+			Port: 587, TLS: "starttls", Recipients: []string{}, Kinds: append([]string{}, MailKinds...), TimeoutSeconds: 10,
+		},
+		LDAP: LDAP{
+			VerifyCertificate: true, UserFilter: "(uid={username})",
+			AttrUsername: "uid", AttrEmail: "mail", AttrFullName: "cn", AttrGroups: "memberOf",
+			GroupFilter: "(|(member={dn})(uniqueMember={dn})(memberUid={username}))",
+			RoleGroups:  map[string][]string{}, DefaultRole: "viewer", AutoProvision: true, TimeoutSeconds: 10,
+		},
+	}
+}
+
+// Mask stands for a secret that is set: in what is shown, and in a patch, where
+// it leaves the secret as it is.
+const Mask = "********"
+
+// A Secret is a password. Every way of printing or marshalling it gives Mask,
+// or nothing when it is empty; string(s) reveals it.
+type Secret string
+
+func (s Secret) masked() string {
+	if s == "" {
+		return ""
+	}
+	return Mask
+}
+
+// String returns Mask or "".
+func (s Secret) String() string { return s.masked() }
+
+// GoString returns Mask or "".
+func (s Secret) GoString() string { return s.masked() }
+
+// Format writes Mask or "" for every verb.
+func (s Secret) Format(f fmt.State, _ rune) { fmt.Fprint(f, s.masked()) }
+
+// LogValue returns Mask or "".
+func (s Secret) LogValue() slog.Value { return slog.StringValue(s.masked()) }
+
+// MarshalText returns Mask or "", also for encoding/json.
+func (s Secret) MarshalText() ([]byte, error) { return []byte(s.masked()), nil }
+
+// cross checks what one leaf demands of another.
+func (s *Settings) cross(f *faults) {
+	need := func(on bool, field, value, what string) {
+		if on && value == "" {
+			f.add(field, "must not be empty while %s is true", what)
+		}
+	}
+	need(s.SMTP.Enabled, "smtp.host", s.SMTP.Host, "smtp.enabled")
+	need(s.SMTP.Enabled, "smtp.from", s.SMTP.From, "smtp.enabled")
+	need(s.LDAP.Enabled, "ldap.url", s.LDAP.URL, "ldap.enabled")
+	need(s.LDAP.Enabled, "ldap.base_dn", s.LDAP.BaseDN, "ldap.enabled")
+	if s.LDAP.StartTLS && scheme(s.LDAP.URL) == "ldaps" {
+		f.add("ldap.starttls", "must be false for a URL that begins with ldaps://")
+	}
+}
+
+// moved refuses to send a stored secret to another server than it was given
+// for. given holds the secrets that came with the change.
+func (s *Settings) moved(before *Settings, given map[string]bool, f *faults) {
+	for _, m := range []struct {
+		from, to, field, secret string
+		kept                    Secret
+	}{
+		{authority(before.LDAP.URL), authority(s.LDAP.URL), "ldap.url", "ldap.bind_password", s.LDAP.BindPassword},
+		{before.SMTP.Host, s.SMTP.Host, "smtp.host", "smtp.password", s.SMTP.Password},
+	} {
+		if m.from != m.to && m.kept != "" && !given[m.secret] {
+			f.add(m.secret, "must be entered again when %s changes", m.field)
+		}
+	}
+}

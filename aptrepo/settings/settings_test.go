@@ -1,0 +1,336 @@
+package settings_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"reflect"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/repod-io/repod/aptrepo/settings"
+	"github.com/repod-io/repod/aptrepo/settings/settingstest"
+)
+
+var key = []byte("0123456789abcdef0123456789abcdef")
+
+func open(t testing.TB, store settings.Store) *settings.Service {
+	t.Helper()
+	s := &settings.Service{Store: store, Key: key, Logger: slog.New(slog.DiscardHandler)}
+	if err := s.Refresh(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func Example() {
+	s := &settings.Service{Store: new(settingstest.Mem), Key: make([]byte, 32)}
+	ctx := context.Background()
+	if err := s.Refresh(ctx); err != nil {
+		fmt.Println(err)
+	}
+	_, etag, err := s.Patch(ctx, []byte(`{"smtp":{"host":"mail.example.com","password":"secret"}}`), "")
+	fmt.Println(s.Current().SMTP.Host, s.Current().SMTP.Password, etag, err)
+	_, _, err = s.Patch(ctx, []byte(`{"smtp":{"port":0}}`), etag)
+	fmt.Println(err)
+	// Output:
+	// mail.example.com ******** "settings-1" <nil>
+	// invalid settings: smtp.port must be 1 to 65535
+}
+
+func TestMem(t *testing.T) {
+	settingstest.Run(t, func(*testing.T) settings.Store { return new(settingstest.Mem) })
+}
+
+// The defaults keep their own rules, and are what a patch of them leaves.
+func TestDefaults(t *testing.T) {
+	mem := new(settingstest.Mem)
+	s := open(t, mem)
+	body, etag, err := s.View()
+	if err != nil || etag != `"settings-0"` {
+		t.Fatal(etag, err)
+	}
+	after, etag, err := s.Patch(t.Context(), body, "")
+	if err != nil || !bytes.Equal(body, after) || etag != `"settings-0"` || len(mem.Changed()) != 0 {
+		t.Errorf("a patch of what is there gives %s, %s, %v (%q)", after, etag, err, mem.Changed())
+	}
+}
+
+// leaves are good and bad values for every leaf there is.
+var leaves = map[string]struct{ good, bad []string }{
+	"public_url":               {[]string{`"https://repo.example.com"`, `"http://h:8000/base"`, `""`}, []string{`"ftp://x"`, `"https://x/"`, `"https://x?y"`, `"https://u:p@x"`, `"x"`, `"javascript:alert(1)"`, `"https://x y"`}},
+	"max_upload_bytes":         {[]string{`1048576`, `1099511627776`}, []string{`1048575`, `1099511627777`, `"1048576"`, `1e6`, `1048576.5`, `-1`}},
+	"signing.overlap_days":     {[]string{`0`, `3650`}, []string{`-1`, `3651`, `true`}},
+	"signing.valid_until_days": {[]string{`0`, `365`}, []string{`366`}},
+	"smtp.enabled":             {[]string{`false`}, []string{`0`, `"true"`}},
+	"smtp.host":                {[]string{`"mail.example.com"`, `"192.0.2.1"`, `"::1"`, `""`}, []string{`"a b"`, `"-x"`, `"http://x"`, `"x:25"`, `"a\nb"`}},
+	"smtp.port":                {[]string{`1`, `65535`}, []string{`0`, `65536`}},
+	"smtp.username":            {[]string{`"user"`, `""`}, []string{`"a\r\nb"`, `1`}},
+	"smtp.password":            {[]string{`"secret"`, `""`}, []string{`1`, `"\u0000"`}},
+	"smtp.tls":                 {[]string{`"starttls"`, `"tls"`, `"none"`}, []string{`""`, `"TLS"`}},
+	"smtp.from":                {[]string{`"repod@example.com"`, `""`}, []string{`"x"`, `"A <a@b.c>"`, `"a@b.c\r\nBcc: d@e.f"`, `"ä@b.c"`}},
+	"smtp.recipients":          {[]string{`["a@b.c","d@e.f"]`, `[]`}, []string{`"a@b.c"`, `["x"]`, `["a@b.c","a@b.c"]`, `[""]`, `[1]`}},
+	"smtp.kinds":               {[]string{`["review_needed"]`, `[]`}, []string{`["nothing"]`}},
+	"smtp.timeout_seconds":     {[]string{`1`, `120`}, []string{`0`, `121`}},
+	"ldap.enabled":             {[]string{`false`}, []string{`null`, `[]`}},
+	"ldap.url":                 {[]string{`"ldap://ldap.example.com"`, `"ldaps://ldap.example.com:636/"`, `""`}, []string{`"http://x"`, `"ldap://"`, `"ldap://x/dc=y"`, `"ldap://x?y"`, `"ldap://u@x"`, `"ldapi://%2frun"`}},
+	"ldap.starttls":            {[]string{`true`}, []string{`1`}},
+	"ldap.verify_certificate":  {[]string{`false`}, []string{`"no"`}},
+	"ldap.ca_pem":              {[]string{`""`}, []string{`"x"`, `"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"`}},
+	"ldap.bind_dn":             {[]string{`"cn=x,dc=y"`}, []string{`"a\u0007"`}},
+	"ldap.bind_password":       {[]string{`"secret"`}, []string{`{}`}},
+	"ldap.base_dn":             {[]string{`"dc=y"`}, []string{`"\n"`}},
+	"ldap.user_filter":         {[]string{`"(&(objectClass=person)(uid={username}))"`}, []string{`"uid={username}"`, `"(uid=x)"`, `"(uid={username}"`, `"(uid={username}))("`, `"(a={username})(b=c)"`}},
+	"ldap.attr_username":       {[]string{`"sAMAccountName"`}, []string{`"a b"`, `"a;binary"`, `"1.2"`}},
+	"ldap.attr_email":          {[]string{`"mail"`, `""`}, []string{`"*"`}},
+	"ldap.attr_full_name":      {[]string{`"displayName"`}, []string{`"+"`}},
+	"ldap.attr_groups":         {[]string{`""`}, []string{`"("`}},
+	"ldap.group_base_dn":       {[]string{`"ou=groups,dc=y"`}, []string{`"\r"`}},
+	"ldap.group_filter":        {[]string{`"(member={dn})"`}, []string{`"(member=x)"`}},
+	"ldap.role_groups":         {[]string{`{"admin":["cn=a,dc=y"],"viewer":[]}`, `{}`}, []string{`{"root":["x"]}`, `{"admin":"x"}`, `[]`, `{"admin":[1]}`}},
+	"ldap.default_role":        {[]string{`""`, `"admin"`}, []string{`"root"`}},
+	"ldap.auto_provision":      {[]string{`false`}, []string{`0`}},
+	"ldap.timeout_seconds":     {[]string{`1`, `60`}, []string{`0`, `61`}},
+}
+
+// nest renders a value at a path.
+func nest(path, value string) string {
+	names := strings.Split(path, ".")
+	for _, name := range slices.Backward(names) {
+		value = fmt.Sprintf("{%q:%s}", name, value)
+	}
+	return value
+}
+
+// paths lists every leaf of the tree.
+func paths(t reflect.Type, prefix string) (list []string) {
+	for i := range t.NumField() {
+		f := t.Field(i)
+		if path := prefix + f.Tag.Get("json"); f.Type.Kind() == reflect.Struct {
+			list = append(list, paths(f.Type, path+".")...)
+		} else {
+			list = append(list, path)
+		}
+	}
+	return list
+}
+
+func TestLeaves(t *testing.T) {
+	for _, path := range paths(reflect.TypeFor[settings.Settings](), "") {
+		leaf, ok := leaves[path]
+		if !ok || len(leaf.good) == 0 || len(leaf.bad) == 0 {
+			t.Errorf("%s is not tested", path)
+		}
+		for _, value := range leaf.good {
+			s := open(t, new(settingstest.Mem))
+			body, _, err := s.Patch(t.Context(), []byte(nest(path, value)), "")
+			if err != nil {
+				t.Errorf("%s: %v", nest(path, value), err)
+				continue
+			}
+			again, _, err := open(t, s.Store).View()
+			if err != nil || !bytes.Equal(body, again) {
+				t.Errorf("%s is read back as %s, not %s", nest(path, value), again, body)
+			}
+		}
+		for _, value := range append(leaf.bad, "null", `{"x":1}`) {
+			if path == "ldap.role_groups" && value == `{"x":1}` {
+				continue
+			}
+			mem := new(settingstest.Mem)
+			s := open(t, mem)
+			_, _, err := s.Patch(t.Context(), []byte(nest(path, value)), "")
+			var v *settings.ValidationError
+			if !errors.As(err, &v) || !strings.HasPrefix(v.Fields[0].Field, path) || len(mem.Changed()) != 0 {
+				t.Errorf("%s: %v", nest(path, value), err)
+			}
+		}
+	}
+}
+
+func TestPatchRefusals(t *testing.T) {
+	s := open(t, new(settingstest.Mem))
+	for body, want := range map[string]string{
+		``:                             "not well-formed",
+		`{`:                            "not well-formed",
+		`{} {}`:                        "not well-formed",
+		`{"smtp":{"port":1,"port":2}}`: "not well-formed",
+		"{\"public_url\":\"\xff\"}":    "not well-formed",
+		strings.Repeat(`{"smtp":`, 20) + `1` + strings.Repeat(`}`, 20): "not well-formed",
+		`[]`:                            "body must be an object",
+		`null`:                          "body must be an object",
+		`{"smtp":null}`:                 "smtp must be an object",
+		`{"smtp":1,"nope":1,"SMTP":{}}`: "SMTP is not a known field; nope is not a known field; smtp must be an object",
+		`{"smtp":{"enabled":true}}`:     "smtp.host must not be empty while smtp.enabled is true; smtp.from must not be empty",
+		`{"ldap":{"enabled":true}}`:     "ldap.url must not be empty while ldap.enabled is true; ldap.base_dn must not be empty",
+		`{"ldap":{"url":"ldaps://x","starttls":true}}`: "ldap.starttls must be false",
+	} {
+		if _, _, err := s.Patch(t.Context(), []byte(body), ""); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %s", body, err, want)
+		}
+	}
+}
+
+// A stored secret does not go to another server than it was given for.
+func TestSecretsStay(t *testing.T) {
+	s := open(t, new(settingstest.Mem))
+	patch := func(body, want string) {
+		t.Helper()
+		_, _, err := s.Patch(t.Context(), []byte(body), "")
+		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+			t.Errorf("%s: %v, want %q", body, err, want)
+		}
+	}
+	patch(`{"ldap":{"url":"ldap://a","bind_password":"one"},"smtp":{"host":"a","password":"two"}}`, "")
+	patch(`{"ldap":{"url":"ldap://b"}}`, "ldap.bind_password must be entered again when ldap.url changes")
+	patch(`{"ldap":{"url":"ldap://b","bind_password":"********"}}`, "ldap.bind_password must be entered again")
+	patch(`{"ldap":{"url":"ldaps://a"}}`, "")
+	patch(`{"ldap":{"url":"ldap://b","bind_password":"three"}}`, "")
+	patch(`{"smtp":{"host":"b"}}`, "smtp.password must be entered again when smtp.host changes")
+	patch(`{"smtp":{"host":"b","password":""}}`, "")
+	if c := s.Current(); string(c.LDAP.BindPassword) != "three" || c.SMTP.Password != "" {
+		t.Errorf("secrets are %q, %q", string(c.LDAP.BindPassword), string(c.SMTP.Password))
+	}
+}
+
+func TestSecretsSealed(t *testing.T) {
+	mem := new(settingstest.Mem)
+	s := open(t, mem)
+	body, _, err := s.Patch(t.Context(), []byte(`{"smtp":{"password":"canary-1"},"ldap":{"bind_password":"canary-2"}}`), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	doc, err := mem.LoadSettings(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	shown := fmt.Sprintf("%s %s %v %+v %#v %q", body, doc.JSON, *s.Current(), *s.Current(), s.Current().SMTP, s)
+	if strings.Contains(shown, "canary") || !strings.Contains(string(body), `"password":"********"`) {
+		t.Errorf("a secret is shown: %s", shown)
+	}
+	if got := string(open(t, mem).Current().SMTP.Password); got != "canary-1" {
+		t.Errorf("read back %q", got)
+	}
+	// Sealed for one leaf, it opens at no other.
+	swapped := strings.NewReplacer("smtp", "ldap", "ldap", "smtp", `"password"`, `"bind_password"`, `"bind_password"`, `"password"`).Replace(string(doc.JSON))
+	other := new(settingstest.Mem)
+	if err := other.SaveSettings(t.Context(), settings.Document{Version: 1, JSON: []byte(swapped)}, nil); err != nil {
+		t.Fatal(err)
+	}
+	if c := open(t, other).Current(); c.SMTP.Password != "" || c.LDAP.BindPassword != "" {
+		t.Errorf("secrets were swapped: %q, %q", string(c.SMTP.Password), string(c.LDAP.BindPassword))
+	}
+	// With another key they count as not set, and can be set again.
+	s = &settings.Service{Store: mem, Key: make([]byte, 32), Logger: slog.New(slog.DiscardHandler)}
+	if err := s.Refresh(t.Context()); err != nil || s.Current().SMTP.Password != "" {
+		t.Errorf("with another key: %q, %v", string(s.Current().SMTP.Password), err)
+	}
+	if _, _, err := s.Patch(t.Context(), []byte(`{"smtp":{"password":"again"}}`), ""); err != nil || string(s.Current().SMTP.Password) != "again" {
+		t.Errorf("set again: %v", err)
+	}
+}
+
+func TestIfMatch(t *testing.T) {
+	s := open(t, new(settingstest.Mem))
+	_, first, err := s.View()
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, second, err := s.Patch(t.Context(), []byte(`{"smtp":{"port":25}}`), first)
+	if err != nil || second == first {
+		t.Fatalf("%s, %v", second, err)
+	}
+	if _, _, err := s.Patch(t.Context(), []byte(`{"smtp":{"port":26}}`), first); !errors.Is(err, settings.ErrPrecondition) {
+		t.Errorf("with the old tag: %v", err)
+	}
+	if _, _, err := s.Patch(t.Context(), []byte(`{"smtp":{"port":26}}`), "*"); err != nil {
+		t.Errorf("with *: %v", err)
+	}
+}
+
+// Changes of several servers at once are all kept, and seen by all.
+func TestServers(t *testing.T) {
+	mem := new(settingstest.Mem)
+	var wg sync.WaitGroup
+	bodies := []string{`{"smtp":{"port":1}}`, `{"smtp":{"host":"h"}}`, `{"ldap":{"timeout_seconds":2}}`, `{"signing":{"overlap_days":3}}`, `{"public_url":"http://x"}`}
+	services := make([]*settings.Service, len(bodies))
+	var changes [5]int
+	for i, body := range bodies {
+		services[i] = open(t, mem)
+		services[i].OnChange = func(before, after *settings.Settings) {
+			if reflect.DeepEqual(before, after) {
+				t.Error("a change that is none")
+			}
+			changes[i]++
+		}
+		wg.Go(func() {
+			if _, _, err := services[i].Patch(t.Context(), []byte(body), ""); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	want := settings.Default()
+	want.SMTP.Port, want.SMTP.Host, want.LDAP.TimeoutSeconds, want.Signing.OverlapDays, want.PublicURL = 1, "h", 2, 3, "http://x"
+	for i, s := range services {
+		if err := s.Refresh(t.Context()); err != nil || !reflect.DeepEqual(s.Current(), want) {
+			t.Errorf("server %d has %+v, %v", i, s.Current(), err)
+		}
+		if changes[i] == 0 {
+			t.Errorf("server %d was told of no change", i)
+		}
+	}
+	if n := len(mem.Changed()); n != len(bodies) {
+		t.Errorf("%d saves", n)
+	}
+}
+
+// What a later version has set survives an earlier one.
+func TestUnknownKept(t *testing.T) {
+	mem := new(settingstest.Mem)
+	stored := `{"future":{"a":[1,{"b":null}]},"smtp":{"port":70000,"later":1.50,"host":"h"}}`
+	if err := mem.SaveSettings(t.Context(), settings.Document{Version: 1, JSON: []byte(stored)}, nil); err != nil {
+		t.Fatal(err)
+	}
+	s := open(t, mem)
+	if c := s.Current(); c.SMTP.Port != 587 || c.SMTP.Host != "h" {
+		t.Errorf("settings are %+v", c.SMTP)
+	}
+	if _, _, err := s.Patch(t.Context(), []byte(`{"smtp":{"host":"i"}}`), ""); err != nil {
+		t.Fatal(err)
+	}
+	doc, _ := mem.LoadSettings(t.Context())
+	var got, want any
+	if err := errors.Join(json.Unmarshal(doc.JSON, &got), json.Unmarshal([]byte(strings.Replace(stored, `"h"`, `"i"`, 1)), &want)); err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("stored %s, %v", doc.JSON, err)
+	}
+}
+
+func FuzzPatch(f *testing.F) {
+	for path, leaf := range leaves {
+		for _, value := range append(leaf.good, leaf.bad...) {
+			f.Add(nest(path, value))
+		}
+	}
+	f.Fuzz(func(t *testing.T, body string) {
+		s := open(t, new(settingstest.Mem))
+		view, _, err := s.Patch(t.Context(), []byte(body), "")
+		if err != nil {
+			return
+		}
+		// What was taken is read back the same, and taken again.
+		again := open(t, s.Store)
+		got, _, err := again.View()
+		if err != nil || !bytes.Equal(got, view) {
+			t.Fatalf("%q gives %s, then %s (%v)", body, view, got, err)
+		}
+		if _, _, err := again.Patch(t.Context(), view, ""); err != nil {
+			t.Fatalf("%q gives %s, which is refused: %v", body, view, err)
+		}
+	})
+}
