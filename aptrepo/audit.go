@@ -92,3 +92,12 @@ func (r *Repo) audit(ctx context.Context, action, result string) AuditEntry {
 		RequestID: a.RequestID,
 	}
 }
+
+// Record appends an entry for something that is done outside of the repository,
+// in the name of the context's actor: only Action, Result, Target, Package,
+// Version and Detail of e count.
+func (r *Repo) Record(ctx context.Context, e AuditEntry) error {
+	full := r.audit(ctx, e.Action, e.Result)
+	full.Target, full.Package, full.Version, full.Detail = e.Target, e.Package, e.Version, e.Detail
+	return r.Store.Update(ctx, func(tx Tx) error { return tx.Audit(full) })
+}

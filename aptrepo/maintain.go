@@ -111,15 +111,26 @@ func (r *Repo) logMark(ctx context.Context, err error) {
 // renew signs anew what has used up a third of its validity, or is signed by
 // keys that are not the ones to sign now.
 func (r *Repo) renew(ctx context.Context) error {
-	if r.ValidFor <= 0 {
+	valid := r.validFor()
+	if valid <= 0 {
 		return nil
 	}
 	var errs []error
 	for _, p := range r.knownPublishers() {
 		s := p.current.Load()
-		if s != nil && r.now().Sub(s.gen.Date) > r.ValidFor/3 {
+		if s != nil && r.now().Sub(s.gen.Date) > valid/3 {
 			errs = append(errs, p.republish(ctx))
 		}
+	}
+	return errors.Join(errs...)
+}
+
+// Resign signs every distribution anew, as the keys and settings are now.
+func (r *Repo) Resign(ctx context.Context) error {
+	all, err := r.Store.Distributions(ctx)
+	errs := []error{err}
+	for _, d := range all {
+		errs = append(errs, r.publisher(d.Codename).republish(ctx))
 	}
 	return errors.Join(errs...)
 }

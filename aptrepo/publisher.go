@@ -211,8 +211,8 @@ func later(now, before time.Time) time.Time {
 func (p *publisher) sign(ctx context.Context, s *snapshot, d Distribution) error {
 	release := headOf(d)
 	release.Date, release.AcquireByHash, release.Files = s.gen.Date, true, s.entries()
-	if p.repo.ValidFor > 0 {
-		release.ValidUntil = s.gen.Date.Add(p.repo.ValidFor)
+	if valid := p.repo.validFor(); valid > 0 {
+		release.ValidUntil = s.gen.Date.Add(valid)
 	}
 	text, err := release.AppendTo(nil)
 	if err != nil {

@@ -32,6 +32,10 @@ type Repo struct {
 	// ValidFor, when positive, adds Valid-Until to Release files, this long
 	// after their Date. Run renews them in time.
 	ValidFor time.Duration
+	// Signing, when set, is asked for KeyOverlap and ValidFor whenever they are
+	// needed, instead of these fields, which must not change. A KeyOverlap of 0
+	// then means none. See Resign.
+	Signing func() SigningTimes
 	// KeepGenerations is how long the index files of a superseded generation
 	// can still be fetched by hash, and files of deleted packages from the
 	// pool. Default and minimum 24 hours.
@@ -54,6 +58,12 @@ type Repo struct {
 
 	start sync.Once
 	state *state
+}
+
+// SigningTimes are the settings of signatures that may change.
+type SigningTimes struct {
+	KeyOverlap time.Duration
+	ValidFor   time.Duration
 }
 
 // PublishOptions says where a package goes.

@@ -57,6 +57,9 @@ func (r *Repo) logger() *slog.Logger {
 func (r *Repo) keep() time.Duration { return max(r.KeepGenerations, minKeepGenerations) }
 
 func (r *Repo) keyOverlap() time.Duration {
+	if r.Signing != nil {
+		return r.Signing().KeyOverlap
+	}
 	if r.KeyOverlap > 0 {
 		return r.KeyOverlap
 	}
@@ -129,4 +132,11 @@ func (m *keyedMutex[K]) lock(ctx context.Context, key K) (func(), error) {
 		release()
 		return nil, ctx.Err()
 	}
+}
+
+func (r *Repo) validFor() time.Duration {
+	if r.Signing != nil {
+		return r.Signing().ValidFor
+	}
+	return r.ValidFor
 }

@@ -57,11 +57,11 @@ func clientKey(ip netip.Addr) string {
 	return ip.String()
 }
 
-// baseURL returns what the client calls the server: PublicURL, else what the
+// baseURL returns what the client calls the server: as the settings say, else what the
 // request says.
 func (a *api) baseURL(r *http.Request) string {
-	if a.PublicURL != "" {
-		return a.PublicURL
+	if url := a.Settings.Current().PublicURL; url != "" {
+		return url
 	}
 	secure := r.TLS != nil
 	if proto := r.Header.Get("X-Forwarded-Proto"); a.trusted(peer(r)) && proto != "" {

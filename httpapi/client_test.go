@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"crypto/tls"
+	"github.com/repod-io/repod/aptrepo/settings"
 	"net/http/httptest"
 	"net/netip"
 	"testing"
@@ -91,11 +92,12 @@ func TestBaseURL(t *testing.T) {
 			r.TLS = &tls.ConnectionState{}
 		}
 		a := proxies()
+		a.Settings = new(settings.Service)
 		if got := a.baseURL(r); got != test.want {
 			t.Errorf("%s: %s, want %s", test.name, got, test.want)
 		}
-		a.PublicURL = "https://configured.example.com"
-		if got := a.baseURL(r); got != a.PublicURL {
+		a.Settings = &settings.Service{Defaults: &settings.Settings{PublicURL: "https://configured.example.com"}}
+		if got := a.baseURL(r); got != "https://configured.example.com" {
 			t.Errorf("%s: %s in spite of the configured URL", test.name, got)
 		}
 	}

@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -14,21 +15,27 @@ import (
 	"time"
 
 	"github.com/repod-io/repod/aptrepo"
+	"github.com/repod-io/repod/aptrepo/settings"
 	"github.com/repod-io/repod/auth"
 )
 
-// DefaultMaxUploadBytes is the size of the largest package taken: 1 GiB.
-const DefaultMaxUploadBytes = 1 << 30
-
-// Config says what to serve, and how. Only Repo and Auth are required.
+// Config says what to serve, and how. Only Repo, Auth and Settings are
+// required.
 type Config struct {
 	Repo *aptrepo.Repo
 	Auth *auth.Service
 
-	// PublicURL is what clients call the server, without a trailing slash:
-	// "https://repo.example.com". Empty: each answer names the scheme and host
-	// of its request. Set it where a cache stands between server and clients.
-	PublicURL string
+	// Settings are what administrators change while the server runs, among
+	// them what clients call it and how large a package may be. Refresh must
+	// have been called.
+	Settings *settings.Service
+	// TestLDAP connects to a directory as the settings say, and reports whether
+	// the connection is encrypted. The text of its error names the step that
+	// failed. Nil: there is no directory to test.
+	TestLDAP func(ctx context.Context, s settings.LDAP) (encrypted bool, err error)
+	// TestMail sends a mail to try the settings. Nil: there is no mail.
+	TestMail func(ctx context.Context, s settings.SMTP, to string) error
+
 	// TrustedProxies are the networks whose X-Forwarded-For and
 	// X-Forwarded-Proto count. Empty: none. When there are any, so do those of
 	// a peer on a Unix socket, which has no address.
@@ -37,8 +44,6 @@ type Config struct {
 	// "https://console.example.com". Empty: none. "*" is refused.
 	CORSOrigins []string
 
-	// MaxUploadBytes bounds a package. 0: DefaultMaxUploadBytes.
-	MaxUploadBytes int64
 	// SpoolDir is where uploads lie while they arrive, created with mode 0700
 	// when it is missing. Empty: os.TempDir().
 	SpoolDir string
@@ -101,11 +106,8 @@ func (l RateLimits) merge() (RateLimits, error) {
 
 // withDefaults fills in what is nil and checks the rest.
 func (c Config) withDefaults() (Config, error) {
-	if c.Repo == nil || c.Auth == nil {
-		return c, errors.New("httpapi: Config.Repo and Config.Auth are required")
-	}
-	if c.PublicURL != "" && !validBaseURL(c.PublicURL) {
-		return c, fmt.Errorf("httpapi: public URL %q: want http(s)://host without query or trailing slash", c.PublicURL)
+	if c.Repo == nil || c.Auth == nil || c.Settings == nil {
+		return c, errors.New("httpapi: Config.Repo, Config.Auth and Config.Settings are required")
 	}
 	for _, origin := range c.CORSOrigins {
 		if !validOrigin(origin) {
@@ -115,9 +117,6 @@ func (c Config) withDefaults() (Config, error) {
 	var err error
 	if c.RateLimits, err = c.RateLimits.merge(); err != nil {
 		return c, fmt.Errorf("httpapi: %w", err)
-	}
-	if c.MaxUploadBytes == 0 {
-		c.MaxUploadBytes = DefaultMaxUploadBytes
 	}
 	if c.SpoolDir == "" {
 		c.SpoolDir = os.TempDir()
@@ -141,12 +140,6 @@ func (c Config) withDefaults() (Config, error) {
 		c.NewRequestID = randomID
 	}
 	return c, nil
-}
-
-func validBaseURL(s string) bool {
-	u, err := url.Parse(s)
-	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != "" && u.User == nil &&
-		u.RawQuery == "" && !u.ForceQuery && u.Fragment == "" && !strings.HasSuffix(s, "/") && !strings.ContainsAny(s, " '\"\\`$")
 }
 
 func validOrigin(s string) bool {

@@ -1,7 +1,7 @@
 // Package httpapi serves a repository over HTTP: the REST API and the APT tree
 // below /apt/.
 //
-//	handler, err := httpapi.New(httpapi.Config{Repo: repo, Auth: users})
+//	handler, err := httpapi.New(httpapi.Config{Repo: repo, Auth: users, Settings: settings})
 //	server := httpapi.NewServer(handler)
 //
 // A program that wants its own API, or none, takes the tree alone:

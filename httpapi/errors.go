@@ -131,6 +131,9 @@ func problemOf(err error) (*problem, bool) {
 	if p, ok := detailed(err); ok {
 		return p, true
 	}
+	if p, ok := settingsProblem(err); ok {
+		return p, true
+	}
 	for _, row := range errorTable {
 		if !errors.Is(err, row.err) {
 			continue

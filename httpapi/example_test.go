@@ -16,6 +16,7 @@ import (
 	"github.com/jmoiron/sqlx"
 
 	"github.com/repod-io/repod/aptrepo"
+	"github.com/repod-io/repod/aptrepo/settings"
 	"github.com/repod-io/repod/aptrepo/sqlstore"
 	"github.com/repod-io/repod/aptrepo/storage"
 	"github.com/repod-io/repod/auth"
@@ -23,7 +24,7 @@ import (
 )
 
 // open returns a repository in memory, but for its database.
-func open(ctx context.Context) (repo *aptrepo.Repo, users *auth.Service, remove func()) {
+func open(ctx context.Context) (repo *aptrepo.Repo, users *auth.Service, db *sqlstore.DB, remove func()) {
 	dir, err := os.MkdirTemp("", "example")
 	if err != nil {
 		log.Fatal(err)
@@ -32,29 +33,29 @@ func open(ctx context.Context) (repo *aptrepo.Repo, users *auth.Service, remove 
 	if err != nil {
 		log.Fatal(err)
 	}
-	db, err := sqlstore.Open(ctx, conn, sqlstore.SQLite)
+	db, err = sqlstore.Open(ctx, conn, sqlstore.SQLite)
 	if err != nil {
 		log.Fatal(err)
 	}
 	key := make([]byte, auth.KeySize)
 	rand.Read(key)
 	repo = &aptrepo.Repo{Storage: new(storage.Mem), Store: db, Logger: slog.New(slog.DiscardHandler)}
-	return repo, &auth.Service{Store: db, Key: key}, func() { db.Close(); os.RemoveAll(dir) }
+	return repo, &auth.Service{Store: db, Key: key}, db, func() { db.Close(); os.RemoveAll(dir) }
 }
 
 func ExampleNew() {
 	ctx := context.Background()
-	repo, users, remove := open(ctx)
+	repo, users, db, remove := open(ctx)
 	defer remove()
 	if _, _, err := users.Bootstrap(ctx, "admin", "Admin1234!"); err != nil {
 		log.Fatal(err)
 	}
 
 	handler, err := httpapi.New(httpapi.Config{
-		Repo:      repo,
-		Auth:      users,
-		PublicURL: "https://repo.example.com",
-		Logger:    slog.New(slog.DiscardHandler),
+		Repo:     repo,
+		Auth:     users,
+		Settings: &settings.Service{Store: db, Key: users.Key},
+		Logger:   slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
 		log.Fatal(err)
@@ -75,7 +76,7 @@ func ExampleNew() {
 
 func ExampleTree() {
 	ctx := context.Background()
-	repo, _, remove := open(ctx)
+	repo, _, _, remove := open(ctx)
 	defer remove()
 	if _, err := repo.Init(ctx, aptrepo.Distribution{Codename: "jammy"}); err != nil {
 		log.Fatal(err)

@@ -241,12 +241,21 @@ var errBodyTooLarge = newProblem(http.StatusRequestEntityTooLarge, "body_too_lar
 // decode reads the JSON body into the struct that dst points to; see the
 // function decode.
 func (a *api) decode(c *call, dst any) error {
+	data, err := a.read(c)
+	if err != nil || data == nil {
+		return err
+	}
+	return decode(data, dst)
+}
+
+// read returns the JSON body; nil for an empty one that may be so.
+func (a *api) read(c *call) ([]byte, error) {
 	if c.ContentLength > maxJSON {
-		return errBodyTooLarge
+		return nil, errBodyTooLarge
 	}
 	if c.route.body != optionalJSON {
 		if err := c.contentType("application/json"); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	body := http.MaxBytesReader(c.w, a.progress(c, c.Body), maxJSON)
@@ -254,17 +263,17 @@ func (a *api) decode(c *call, dst any) error {
 	var tooLarge *http.MaxBytesError
 	switch {
 	case errors.As(err, &tooLarge):
-		return errBodyTooLarge
+		return nil, errBodyTooLarge
 	case err != nil:
-		return errInvalidJSON // cut off: the client hardly reads this
+		return nil, errInvalidJSON // cut off: the client hardly reads this
 	case len(data) == 0 && c.route.body == optionalJSON:
-		return nil
+		return nil, nil
 	case c.route.body == optionalJSON:
 		if err := c.contentType("application/json"); err != nil {
-			return err
+			return nil, err
 		}
 	}
-	return decode(data, dst)
+	return data, nil
 }
 
 // detach returns a context for work that shall not stop half-way because the

@@ -209,7 +209,7 @@ func TestDependencies(t *testing.T) {
 }
 
 func TestInstall(t *testing.T) {
-	f := stocked(t, func(c *Config) { c.PublicURL = "https://repo.example.com/deb" })
+	f := stocked(t, func(c *Config) { c.Settings.Defaults.PublicURL = "https://repo.example.com/deb" })
 	a := f.get("/artifacts/nginx/install", auth.Viewer).want(t, 200, "")
 	a.keys(t, "name", "version", "arch", "distribution", "component", "command", "setup", "sources", "key_url", "script")
 	var got struct {

@@ -75,6 +75,10 @@ var routes = []route{
 	{"GET", "/distributions/{codename}/packages", auth.Viewer, "", noBody, (*api).listPublished},
 	{"DELETE", "/distributions/{codename}/packages/{name}/{version}", auth.Maintainer, "", noBody, (*api).unpublish},
 
+	{"GET", "/settings", auth.Admin, "", noBody, (*api).showSettings},
+	{"PATCH", "/settings", auth.Admin, "", jsonBody, (*api).patchSettings},
+	{"POST", "/settings/test-ldap", auth.Admin, "", noBody, (*api).testLDAP},
+	{"POST", "/settings/test-email", auth.Admin, "", optionalJSON, (*api).testEmail},
 	{"GET", "/settings/gpg", auth.Admin, "", noBody, (*api).showKeys},
 	{"POST", "/settings/gpg/generate", auth.Admin, "", optionalJSON, (*api).generateKey},
 

@@ -1,76 +1,136 @@
 package httpapi
 
 import (
+	"errors"
 	"net/http"
+	"strings"
 
 	"github.com/repod-io/repod/aptrepo"
+	"github.com/repod-io/repod/aptrepo/settings"
+	"github.com/repod-io/repod/auth"
 )
 
-type keyJSON struct {
-	Fingerprint string    `json:"fingerprint"`
-	KeyID       string    `json:"key_id"`
-	Algorithm   string    `json:"algorithm"`
-	CreatedAt   timestamp `json:"created_at"`
-	ExpiresAt   timestamp `json:"expires_at"`
-	UserIDs     []string  `json:"uids"`
-	State       string    `json:"state"`
-	RetiresAt   timestamp `json:"retires_at"`
-}
-
-func (a *api) showKeys(c *call) error {
-	ring, err := a.Repo.Keys(c.Context())
+func (a *api) showSettings(c *call) error {
+	if err := a.Settings.Refresh(c.Context()); err != nil {
+		return err
+	}
+	body, etag, err := a.Settings.View()
 	if err != nil {
 		return err
 	}
-	out := struct {
-		Keys      []keyJSON `json:"keys"`
-		Active    *string   `json:"active_fingerprint"`
-		PublicKey *string   `json:"public_key_armored"`
-		KeyURL    *string   `json:"key_url"`
-	}{Keys: []keyJSON{}, PublicKey: orNull(string(ring.Armored))}
-	for _, k := range ring.Keys {
-		out.Keys = append(out.Keys, keyJSON{
-			k.Fingerprint, k.KeyID, k.Algorithm, timestamp(k.CreatedAt), timestamp(k.ExpiresAt),
-			list(k.UserIDs), k.State, timestamp(k.RetiresAt),
-		})
-		if k.State == aptrepo.KeyActive && out.Active == nil {
-			out.Active = &k.Fingerprint
-		}
-	}
-	if out.PublicKey != nil {
-		out.KeyURL = orNull(a.baseURL(c.Request) + "/apt/repod.asc")
-	}
-	return writeJSON(c.w, http.StatusOK, out)
+	c.w.Header().Set("ETag", etag)
+	writeBody(c.w, http.StatusOK, "application/json", append(body, '\n'))
+	return nil
 }
 
-func (a *api) generateKey(c *call) error {
+func (a *api) patchSettings(c *call) error {
+	data, err := a.read(c)
+	if err != nil {
+		return err
+	}
+	body, etag, err := a.Settings.Patch(c.detach(), data, c.Header.Get("If-Match"))
+	if err != nil {
+		return err
+	}
+	c.w.Header().Set("ETag", etag)
+	writeBody(c.w, http.StatusOK, "application/json", append(body, '\n'))
+	return nil
+}
+
+// recordTest writes the outcome of a test into the audit log, and returns what
+// went wrong, as a problem of a code.
+func (a *api) recordTest(c *call, action, target, code, what string, failed error) error {
+	e := aptrepo.AuditEntry{Action: action, Result: aptrepo.ResultSuccess, Target: target}
+	if failed != nil {
+		e.Result, e.Detail = aptrepo.ResultFailure, oneLine(failed.Error())
+	}
+	if err := a.Repo.Record(c.detach(), e); err != nil {
+		return err
+	}
+	if failed != nil {
+		return newProblem(http.StatusBadGateway, code, "%s: %s", what, oneLine(failed.Error()))
+	}
+	return nil
+}
+
+// oneLine makes text of another server fit for an answer.
+func oneLine(s string) string { return clip(strings.Join(strings.Fields(s), " ")) }
+
+func (a *api) testLDAP(c *call) error {
+	s := a.Settings.Current().LDAP
+	if a.TestLDAP == nil || s.URL == "" || s.BaseDN == "" {
+		return newProblem(http.StatusBadRequest, "ldap_not_configured", "The settings ldap.url and ldap.base_dn are needed.")
+	}
+	encrypted, err := a.TestLDAP(c.Context(), s)
+	if err := a.recordTest(c, "settings.test_ldap", s.URL, "ldap_failed", "The directory cannot be used", err); err != nil {
+		return err
+	}
+	return writeJSON(c.w, http.StatusOK, struct {
+		Status  string `json:"status"`
+		Message string `json:"message"`
+		Server  string `json:"server"`
+		TLS     bool   `json:"tls"`
+	}{"ok", "Bind and search succeeded", s.URL, encrypted})
+}
+
+func (a *api) testEmail(c *call) error {
 	var in struct {
-		Name       string `json:"name" rule:"trim,0..128"`
-		Email      string `json:"email" rule:"trim,0..254"`
-		Algorithm  string `json:"algorithm"`
-		ExpireDays int    `json:"expire_days" rule:"0..3650"`
+		To *string `json:"to" rule:"trim,1..254"`
 	}
 	if err := a.decode(c, &in); err != nil {
 		return err
 	}
-	if in.Algorithm != "" && in.Algorithm != "ed25519" && in.Algorithm != "rsa4096" {
-		return invalid(fault{"algorithm", "must be one of ed25519, rsa4096"})
-	}
-	key, err := a.Repo.GenerateKey(c.detach(), aptrepo.KeyOptions{
-		Name: in.Name, Email: in.Email, Algorithm: in.Algorithm, ExpireDays: in.ExpireDays,
-	})
+	s := a.Settings.Current().SMTP
+	to, err := a.recipient(c, in.To, s)
 	if err != nil {
 		return err
 	}
+	if a.TestMail == nil || s.Host == "" || s.From == "" {
+		return newProblem(http.StatusBadRequest, "smtp_not_configured", "The settings smtp.host and smtp.from are needed.")
+	}
+	if to == "" {
+		return newProblem(http.StatusBadRequest, "no_recipient", "Neither the request, nor your account, nor smtp.recipients has an address.")
+	}
+	err = a.TestMail(c.detach(), s, to)
+	if err := a.recordTest(c, "settings.test_email", to, "smtp_failed", "The mail could not be sent", err); err != nil {
+		return err
+	}
 	return writeJSON(c.w, http.StatusOK, struct {
-		Status        string    `json:"status"`
-		Fingerprint   string    `json:"fingerprint"`
-		KeyID         string    `json:"key_id"`
-		Algorithm     string    `json:"algorithm"`
-		CreatedAt     timestamp `json:"created_at"`
-		ExpiresAt     timestamp `json:"expires_at"`
-		Retiring      []string  `json:"retiring"`
-		Distributions []string  `json:"distributions"`
-	}{"generated", key.Fingerprint, key.KeyID, key.Algorithm, timestamp(key.CreatedAt), timestamp(key.ExpiresAt),
-		list(key.Retiring), list(key.Distributions)})
+		Status string `json:"status"`
+		To     string `json:"to"`
+	}{"ok", to})
+}
+
+// recipient returns who gets a test mail: whom the request names, else the
+// caller, else the first of the operators.
+func (a *api) recipient(c *call, to *string, s settings.SMTP) (string, error) {
+	switch {
+	case to != nil && !auth.ValidEmail(*to):
+		return "", invalid(fault{"to", "must be an e-mail address"})
+	case to != nil:
+		return *to, nil
+	case c.who.User != nil && c.who.User.Email != "":
+		return c.who.User.Email, nil
+	case len(s.Recipients) > 0:
+		return s.Recipients[0], nil
+	}
+	return "", nil
+}
+
+// settingsProblem answers errors of package settings.
+func settingsProblem(err error) (*problem, bool) {
+	var invalidity *settings.ValidationError
+	switch {
+	case errors.As(err, &invalidity):
+		var faults []fault
+		for _, f := range invalidity.Fields {
+			faults = append(faults, fault(f))
+		}
+		return invalid(faults...), true
+	case errors.Is(err, settings.ErrSyntax):
+		return errInvalidJSON, true
+	case errors.Is(err, settings.ErrPrecondition):
+		return newProblem(http.StatusPreconditionFailed, "precondition_failed", "The settings have changed since they were read."), true
+	}
+	return nil, false
 }

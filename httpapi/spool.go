@@ -74,7 +74,7 @@ var errSpool = errors.New("spool directory")
 func (a *api) spool(part io.Reader) (*spoolFile, error) {
 	// One byte more than the limit tells a file that has just that size from
 	// one that goes on.
-	in := &sourceReader{r: io.LimitReader(part, a.MaxUploadBytes+1)}
+	in := &sourceReader{r: io.LimitReader(part, a.maxUpload()+1)}
 	var small bytes.Buffer
 	if _, err := io.CopyN(&small, in, smallUpload); in.err != nil {
 		return nil, in.err
@@ -96,7 +96,7 @@ func (a *api) spool(part io.Reader) (*spoolFile, error) {
 }
 
 func (a *api) withinLimit(s *spoolFile) (*spoolFile, error) {
-	if s.size > a.MaxUploadBytes {
+	if s.size > a.maxUpload() {
 		return s, a.tooLarge()
 	}
 	return s, nil

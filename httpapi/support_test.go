@@ -25,6 +25,7 @@ import (
 	_ "modernc.org/sqlite"
 
 	"github.com/repod-io/repod/aptrepo"
+	"github.com/repod-io/repod/aptrepo/settings"
 	"github.com/repod-io/repod/aptrepo/sqlstore"
 	"github.com/repod-io/repod/aptrepo/storage"
 	"github.com/repod-io/repod/auth"
@@ -59,6 +60,7 @@ type fixture struct {
 	repo   *aptrepo.Repo
 	users  *auth.Service
 	db     *sqlstore.DB
+	dbPath string
 	clock  *clock
 	config Config
 	server *httptest.Server
@@ -111,7 +113,8 @@ func newFixture(t testing.TB, change ...func(*Config)) *fixture {
 		log: &lockedBuffer{}, tokens: map[auth.Role]string{},
 	}
 	logger := slog.New(slog.NewJSONHandler(f.log, nil))
-	conn, err := sqlx.Open("sqlite", sqlstore.SQLiteDSN(filepath.Join(t.TempDir(), "repod.db")))
+	f.dbPath = filepath.Join(t.TempDir(), "repod.db")
+	conn, err := sqlx.Open("sqlite", sqlstore.SQLiteDSN(f.dbPath))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -128,11 +131,15 @@ func newFixture(t testing.TB, change ...func(*Config)) *fixture {
 	f.config = Config{
 		Repo: f.repo, Auth: f.users, Logger: logger, Now: f.clock.now, SpoolDir: t.TempDir(),
 		RateLimits: RateLimits{"upload": 0},
+		Settings:   &settings.Service{Store: f.db, Key: make([]byte, 32), Defaults: settings.Default(), Logger: logger},
 	}
 	for _, c := range change {
 		c(&f.config)
 	}
 	f.populate()
+	if err := f.config.Settings.Refresh(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	f.restart(f.config, nil)
 	f.server = httptest.NewUnstartedServer(f)
 	f.server.Config = NewServer(f)

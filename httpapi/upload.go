@@ -55,13 +55,16 @@ func artifactPath(a *aptrepo.Artifact) string {
 	return fmt.Sprintf("/artifacts/%s/%s?arch=%s", url.PathEscape(a.Name), url.PathEscape(a.Version), url.QueryEscape(a.Arch))
 }
 
+// maxUpload is the size of the largest package taken, in bytes.
+func (a *api) maxUpload() int64 { return a.Settings.Current().MaxUploadBytes }
+
 // receive reads the whole body. The file that it returns is the caller's to
 // close.
 func (a *api) receive(c *call) (*form, error) {
 	if err := c.contentType("multipart/form-data"); err != nil {
 		return nil, err
 	}
-	limit := a.MaxUploadBytes + maxFraming
+	limit := a.maxUpload() + maxFraming
 	if c.ContentLength > limit {
 		return nil, a.tooLarge()
 	}
@@ -95,8 +98,8 @@ func (a *api) receive(c *call) (*form, error) {
 }
 
 func (a *api) tooLarge() error {
-	p := newProblem(http.StatusRequestEntityTooLarge, "upload_too_large", "A package has at most %d bytes.", a.MaxUploadBytes)
-	p.MaxBytes = a.MaxUploadBytes
+	p := newProblem(http.StatusRequestEntityTooLarge, "upload_too_large", "A package has at most %d bytes.", a.maxUpload())
+	p.MaxBytes = a.maxUpload()
 	return p
 }
 

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/repod-io/repod/aptrepo"
+	"github.com/repod-io/repod/aptrepo/settings"
 	"github.com/repod-io/repod/auth"
 	"github.com/repod-io/repod/deb/debtest"
 )
@@ -62,7 +63,7 @@ func TestUpload(t *testing.T) {
 }
 
 func TestUploadRefused(t *testing.T) {
-	f := newFixture(t, func(c *Config) { c.MaxUploadBytes = 100_000 })
+	f := newFixture(t, func(c *Config) { c.Settings.Defaults.MaxUploadBytes = 100_000 })
 	good := part{"file", string(pkg("hello", "1.0").Build())}
 	jammy := part{"distribution", "jammy"}
 	tests := []struct {
@@ -118,7 +119,7 @@ func TestUploadRefused(t *testing.T) {
 	}
 	exact := debtest.Package{Files: map[string]string{"usr/share/x": strings.Repeat("x", 60_000)}}.Build()
 	c := f.config
-	c.MaxUploadBytes = int64(len(exact))
+	c.Settings = &settings.Service{Store: f.db, Defaults: &settings.Settings{MaxUploadBytes: int64(len(exact))}}
 	f.restart(c, nil)
 	f.upload(f.tokens[auth.Uploader], part{"file", string(exact)}, jammy).want(t, 201, "")
 }
@@ -186,7 +187,7 @@ func TestUploadBodies(t *testing.T) {
 
 // TestUploadChunked sends a body without end: it is cut at the limit.
 func TestUploadChunked(t *testing.T) {
-	f := newFixture(t, func(c *Config) { c.MaxUploadBytes = 1 << 20 })
+	f := newFixture(t, func(c *Config) { c.Settings.Defaults.MaxUploadBytes = 1 << 20 })
 	var sent int64
 	pr, pw := io.Pipe()
 	go func() {

@@ -19,6 +19,7 @@ import (
 	_ "modernc.org/sqlite"
 
 	"github.com/repod-io/repod/aptrepo"
+	"github.com/repod-io/repod/aptrepo/settings"
 	"github.com/repod-io/repod/aptrepo/sqlstore"
 	"github.com/repod-io/repod/aptrepo/storage"
 	"github.com/repod-io/repod/auth"
@@ -134,7 +135,9 @@ func serve(t *testing.T) (url, token string, repo *aptrepo.Repo) {
 	}
 	users := &auth.Service{Store: db, Key: make([]byte, auth.KeySize), Logger: silent}
 	t.Cleanup(func() { _ = users.Close(context.Background()) })
-	handler, err := httpapi.New(httpapi.Config{Repo: repo, Auth: users, SpoolDir: t.TempDir(), Logger: silent})
+	handler, err := httpapi.New(httpapi.Config{
+		Repo: repo, Auth: users, Settings: &settings.Service{Store: db, Key: users.Key}, SpoolDir: t.TempDir(), Logger: silent,
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
