@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -19,6 +20,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/repod-io/repod/aptrepo"
+	"github.com/repod-io/repod/aptrepo/outbound"
 	"github.com/repod-io/repod/aptrepo/storage"
 	"github.com/repod-io/repod/auth"
 	"github.com/repod-io/repod/httpapi"
@@ -73,6 +75,7 @@ type serveConfig struct {
 	tls            *certificate // nil: HTTP
 	rateLimits     httpapi.RateLimits
 	corsOrigins    []string
+	outbound       outbound.Policy
 	log            *slog.Logger
 }
 
@@ -97,6 +100,9 @@ func (s *settings) serveConfig(stderr io.Writer) (c serveConfig, err error) {
 	}
 	if c.rateLimits, err = parseRateLimits(s.get("rate-limits")); err != nil {
 		return c, err
+	}
+	if c.outbound, err = outbound.ParsePolicy(s.get("outbound")); err != nil {
+		return c, usagef("--outbound: want public, private or any")
 	}
 	if c.log, err = newLogger(stderr, s.get("log-format"), s.get("log-level")); err != nil {
 		return c, err
@@ -194,7 +200,11 @@ func (p *program) serve(ctx context.Context, c serveConfig) error {
 		return err
 	}
 	defer o.Close()
-	users := &auth.Service{Store: o.db, Key: o.secretKey, Logger: c.log}
+	set, err := c.liveSettings(ctx, o)
+	if err != nil {
+		return err
+	}
+	users := &auth.Service{Store: o.db, Key: o.secretKey, Logger: c.log, Directory: c.directory(set)}
 	defer closeUsers(ctx, users)
 	if err := p.prepare(ctx, c, o.repo, users); err != nil {
 		return err
@@ -204,7 +214,8 @@ func (p *program) serve(ctx context.Context, c serveConfig) error {
 	handler, err := httpapi.New(httpapi.Config{
 		Repo:           o.repo,
 		Auth:           users,
-		PublicURL:      c.publicURL,
+		Settings:       set,
+		TestLDAP:       c.testLDAP,
 		TrustedProxies: c.trustedProxies,
 		SpoolDir:       filepath.Join(c.dataDir, "spool"),
 		RateLimits:     c.rateLimits,
@@ -220,12 +231,11 @@ func (p *program) serve(ctx context.Context, c serveConfig) error {
 		return err
 	}
 	upkeep, stop := context.WithCancel(context.WithoutCancel(ctx))
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		_ = o.repo.Run(upkeep) // only ever ends with upkeep
-	}()
-	defer func() { stop(); <-done }()
+	var loops sync.WaitGroup
+	for _, run := range []func(context.Context) error{o.repo.Run, set.Run} {
+		loops.Go(func() { _ = run(upkeep) }) // only ever ends with upkeep
+	}
+	defer func() { stop(); loops.Wait() }()
 
 	ready.Store(true)
 	fmt.Fprintln(p.stderr, "listening on "+shown)
