@@ -74,9 +74,9 @@ type Config struct {
 // RateLimits holds requests a minute by class.
 type RateLimits map[string]int
 
-// DefaultRateLimits returns the limits of the API reference. Configurations
-// may name all of these classes; the only one that has a route now is
-// "upload".
+// DefaultRateLimits returns the limits of the API reference, and one for logins
+// that only floods come up against. Configurations may name all of these
+// classes; those of imports have no route yet.
 func DefaultRateLimits() RateLimits {
 	return RateLimits{
 		"upload":          20,
@@ -85,6 +85,7 @@ func DefaultRateLimits() RateLimits {
 		"import_sync":     3,
 		"forgot_password": 5,
 		"reset_password":  5,
+		"login":           120,
 	}
 }
 

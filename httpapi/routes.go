@@ -39,7 +39,7 @@ type route struct {
 var routes = []route{
 	{"GET", "/apt/{path:.*}", public, "", noBody, (*api).aptTree},
 
-	{"POST", "/auth/token", public, "", jsonBody, (*api).login},
+	{"POST", "/auth/token", public, "login", jsonBody, (*api).login},
 	{"POST", "/auth/logout", auth.Viewer, "", noBody, (*api).logout},
 	{"GET", "/auth/me", auth.Viewer, "", noBody, (*api).me},
 	{"POST", "/auth/change-password", auth.Viewer, "", jsonBody, (*api).changePassword},

@@ -363,6 +363,20 @@ func TestPasswordResetRace(t *testing.T) {
 	}
 }
 
+// A flood of logins from one address meets a limit that others do not notice.
+func TestLoginLimit(t *testing.T) {
+	f := newFixture(t, func(c *Config) { c.RateLimits["login"] = 3 })
+	body := `{"username":"admin","password":"` + password + `"}`
+	for range 3 {
+		if a := f.json("POST", "/auth/token", "", body).want(t, 200, ""); a.header.Get("X-RateLimit-Limit") != "" {
+			t.Error("the limit is disclosed")
+		}
+	}
+	if a := f.json("POST", "/auth/token", "", body).want(t, 429, "rate_limited"); a.header.Get("Retry-After") != "60" {
+		t.Errorf("Retry-After %q", a.header.Get("Retry-After"))
+	}
+}
+
 // The routes for those who cannot log in are limited by address.
 func TestPublicAuthLimits(t *testing.T) {
 	f := newFixture(t)

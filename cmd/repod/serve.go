@@ -219,6 +219,7 @@ func (p *program) serve(ctx context.Context, c serveConfig) error {
 		TrustedProxies: c.trustedProxies,
 		SpoolDir:       filepath.Join(c.dataDir, "spool"),
 		RateLimits:     c.rateLimits,
+		RateCounter:    c.rateCounter(o.db),
 		CORSOrigins:    c.corsOrigins,
 		Logger:         c.log,
 		Ready:          ready.Load,
