@@ -30,11 +30,21 @@ const maxPasswordBytes = 1024
 // hour; a success clears those of the user name from that address. Login also
 // returns a ThrottledError when 256 logins are being checked, or 128 of the
 // address; up to there they wait for one of two slots, or until ctx ends.
+//
+// A user with a second factor needs LoginOTP: Login returns ErrOTPRequired.
 func (s *Service) Login(ctx context.Context, username, password string, c Client) (Secret, time.Duration, error) {
+	return s.LoginOTP(ctx, username, password, "", c)
+}
+
+// LoginOTP is Login with a one-time password or recovery code, which a user
+// without a second factor does not need and which is not looked at then. Only
+// who knows the password learns, by ErrOTPRequired, that one is wanted; a wrong
+// one is ErrInvalidCredentials and counts like a wrong password.
+func (s *Service) LoginOTP(ctx context.Context, username, password, otp string, c Client) (Secret, time.Duration, error) {
 	if err := s.ready(); err != nil {
 		return "", 0, err
 	}
-	user, err := s.checkLogin(ctx, username, password, c)
+	user, err := s.checkLogin(ctx, username, password, otp, c)
 	if err != nil {
 		return "", 0, err
 	}
@@ -56,7 +66,7 @@ func (s *Service) Login(ctx context.Context, username, password string, c Client
 
 // checkLogin returns the user whose password was given, as the throttle
 // allows, and records failures.
-func (s *Service) checkLogin(ctx context.Context, username, password string, c Client) (User, error) {
+func (s *Service) checkLogin(ctx context.Context, username, password, otp string, c Client) (User, error) {
 	key := newLoginKey(username, c.IP)
 	if err := s.logins.begin(ctx, key, s.now); err != nil {
 		return User{}, err
@@ -69,8 +79,15 @@ func (s *Service) checkLogin(ctx context.Context, username, password string, c C
 		return User{}, err
 	}
 	if reason == "" {
-		result = succeeded
-		return user, nil
+		err := s.secondFactor(ctx, user, otp)
+		switch {
+		case err == nil:
+			result = succeeded
+			return user, nil
+		case !errors.Is(err, ErrWrongOTP):
+			return User{}, err
+		}
+		reason = err.Error()
 	}
 	result = failed
 	s.log().InfoContext(ctx, "login failed", "user", clip(username), "ip", c.IP, "reason", reason, "request_id", c.RequestID)

@@ -57,6 +57,7 @@ type Service struct {
 	broken     error
 	sessionKey []byte
 	resetKey   []byte
+	factorKey  []byte
 	logins     throttle
 	hashing    chan struct{} // a slot for each password being hashed
 	touches    touches
@@ -92,10 +93,11 @@ func (s *Service) ready() error {
 		case !s.Argon2id.orDefault().valid():
 			s.broken = fmt.Errorf("auth: Service.Argon2id is out of bounds: %+v", s.Argon2id)
 		default:
-			var err1, err2 error
+			var err1, err2, err3 error
 			s.sessionKey, err1 = hkdf.Key(sha256.New, s.Key, nil, "repod session HS256", KeySize)
 			s.resetKey, err2 = hkdf.Key(sha256.New, s.Key, nil, "repod password reset", KeySize)
-			s.broken = errors.Join(err1, err2)
+			s.factorKey, err3 = hkdf.Key(sha256.New, s.Key, nil, "repod second factor", KeySize)
+			s.broken = errors.Join(err1, err2, err3)
 		}
 		s.hashing = make(chan struct{}, maxHashing)
 		s.touches.init()

@@ -25,6 +25,7 @@ type Store interface {
 	TokenStore
 	SessionStore
 	ResetStore
+	FactorStore
 
 	// Record writes an event that goes with no change: a failed login.
 	Record(ctx context.Context, e Event) error

@@ -233,6 +233,9 @@ func (d *DB) DeleteUser(ctx context.Context, username string, e auth.Event) erro
 		if err := t.endResets(folded); err != nil {
 			return err
 		}
+		if err := t.putFactor(folded, auth.Factor{}); err != nil {
+			return err
+		}
 		return t.record(e)
 	})
 }

@@ -68,6 +68,8 @@ func Checks() []Check {
 		{"ResetEnds", resetEnds},
 		{"ResetLimit", resetLimit},
 		{"ResetRace", resetRace},
+		{"FactorRoundTrip", factorRoundTrip},
+		{"FactorRace", factorRace},
 		{"Messages", messages},
 		{"TokenRoundTrip", tokenRoundTrip},
 		{"TokenOrder", tokenOrder},

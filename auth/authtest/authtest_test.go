@@ -229,7 +229,7 @@ func TestChecksCatch(t *testing.T) {
 		{"lenient", func(m *Mem) Store { return lenient{m} },
 			[]string{"EmailTaken", "EditUser", "EditUserRace", "LastAdmin", "LastAdminRace", "ResetRace"}},
 		{"reckless", func(m *Mem) Store { return reckless{m} },
-			[]string{"UserByEmail", "LastAdmin", "ResetEnds", "ResetLimit"}},
+			[]string{"UserByEmail", "LastAdmin", "ResetEnds", "ResetLimit", "FactorRoundTrip"}},
 		{"stubborn", func(m *Mem) Store { return stubborn{m} }, []string{"TokenOrder", "TokenNameTaken", "CanceledContext"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

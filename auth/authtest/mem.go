@@ -19,8 +19,9 @@ type Mem struct {
 	users    map[string]auth.User // by folded name
 	tokens   map[string]auth.APIToken
 	sessions map[string]time.Time
-	resets   map[string]auth.Reset // by ID
-	ended    map[string]bool       // resets used or ended
+	resets   map[string]auth.Reset  // by ID
+	ended    map[string]bool        // resets used or ended
+	factors  map[string]auth.Factor // by folded name
 	events   []auth.Event
 	messages []auth.Message
 }
@@ -40,6 +41,7 @@ func (m *Mem) change(ctx context.Context, e auth.Event, f func() error) error {
 		m.sessions = map[string]time.Time{}
 		m.resets = map[string]auth.Reset{}
 		m.ended = map[string]bool{}
+		m.factors = map[string]auth.Factor{}
 	}
 	if err := f(); err != nil {
 		return err
@@ -257,6 +259,7 @@ func (m *Mem) DeleteUser(ctx context.Context, username string, e auth.Event) err
 			return auth.ErrLastAdmin
 		}
 		delete(m.users, name)
+		delete(m.factors, name)
 		m.endResets(name)
 		return nil
 	})
@@ -471,6 +474,43 @@ func (m *Mem) UseReset(ctx context.Context, hash auth.Secret, at time.Time, edit
 func (m *Mem) EndResets(ctx context.Context, username string) error {
 	return m.read(ctx, func() error {
 		m.endResets(auth.FoldUsername(username))
+		return nil
+	})
+}
+
+// Factor implements auth.FactorStore.
+func (m *Mem) Factor(ctx context.Context, username string) (f auth.Factor, err error) {
+	err = m.read(ctx, func() error {
+		var ok bool
+		if f, ok = m.factors[auth.FoldUsername(username)]; !ok {
+			return auth.ErrNoFactor
+		}
+		f.Recovery = slices.Clone(f.Recovery)
+		return nil
+	})
+	return f, err
+}
+
+// EditFactor implements auth.FactorStore.
+func (m *Mem) EditFactor(ctx context.Context, username string, edit func(*auth.Factor) (auth.Event, error)) error {
+	return m.read(ctx, func() error {
+		name := auth.FoldUsername(username)
+		if _, ok := m.users[name]; !ok {
+			return auth.ErrUserNotFound
+		}
+		f := m.factors[name]
+		f.Recovery = slices.Clone(f.Recovery)
+		e, err := edit(&f)
+		if err != nil {
+			return err
+		}
+		if f.Sealed == "" {
+			delete(m.factors, name)
+		} else {
+			f.CreatedAt = f.CreatedAt.UTC()
+			m.factors[name] = f
+		}
+		m.note(e)
 		return nil
 	})
 }
