@@ -64,6 +64,9 @@ func Permanent(err error) error {
 	return permanent{err}
 }
 
+// IsPermanent reports whether err, or one that it wraps, is of Permanent.
+func IsPermanent(err error) bool { return errors.As(err, new(permanent)) }
+
 // failureOf returns what users see of an error.
 func failureOf(err error) (f Failure, known bool) {
 	var shown *Failure

@@ -88,7 +88,7 @@ func (w *worker) conclude(ctx context.Context, job *river.Job[envelope], t *Task
 	}
 	f, known := failureOf(err)
 	out.Failure = &f
-	final := errors.As(err, new(permanent)) || job.Attempt >= job.MaxAttempts
+	final := IsPermanent(err) || job.Attempt >= job.MaxAttempts
 	switch {
 	case !final:
 		w.log(t, slog.LevelWarn, "job failed, to be tried again", err)
