@@ -56,7 +56,7 @@ var may = map[string][]string{
 	"aptrepo/sqlstore/storetest": {"aptrepo", "auth", "auth/authtest", "deb"},
 	"aptrepo/sqlstore/pgtest":    {},
 
-	"httpapi":    {"aptrepo", "aptrepo/settings", "aptrepo/storage", "auth", "deb", "httpapi/ui", "index"},
+	"httpapi":    {"aptrepo", "aptrepo/jobs", "aptrepo/settings", "aptrepo/storage", "auth", "deb", "httpapi/ui", "index"},
 	"httpapi/ui": {},
 }
 

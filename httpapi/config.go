@@ -24,6 +24,9 @@ import (
 type Config struct {
 	Repo *aptrepo.Repo
 	Auth *auth.Service
+	// Jobs knows the jobs that run in the background, a *jobs.Runner. Nil:
+	// there are none.
+	Jobs Jobs
 
 	// Settings are what administrators change while the server runs, among
 	// them what clients call it and how large a package may be. Refresh must

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/repod-io/repod/aptrepo"
+	"github.com/repod-io/repod/aptrepo/jobs"
 	"github.com/repod-io/repod/auth"
 	"github.com/repod-io/repod/deb"
 )
@@ -106,6 +107,8 @@ var errorTable = []struct {
 	{auth.ErrDirectoryUnavailable, 503, "ldap_unavailable", "The directory is out of reach."},
 	{auth.ErrTokenNotFound, 404, "token_not_found", "The API token does not exist."},
 	{auth.ErrTokenNameTaken, 409, "token_name_taken", "An API token of this name is in use."},
+
+	{jobs.ErrNotFound, 404, "job_not_found", "The job does not exist."},
 
 	{aptrepo.ErrScope, 403, "token_scope", "The token may write to its own distributions only."},
 	{aptrepo.ErrUnknownDistribution, 400, "unknown_distribution", "The distribution does not exist."},

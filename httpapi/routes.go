@@ -82,6 +82,8 @@ var routes = []route{
 	{"GET", "/settings/gpg", auth.Admin, "", noBody, (*api).showKeys},
 	{"POST", "/settings/gpg/generate", auth.Admin, "", optionalJSON, (*api).generateKey},
 
+	{"GET", "/jobs/{job_id}", auth.Viewer, "", noBody, (*api).showJob},
+
 	{"GET", "/health", public, "", noBody, (*api).showHealth},
 	{"GET", "/health/live", public, "", noBody, (*api).live},
 	{"GET", "/health/ready", public, "", noBody, (*api).ready},

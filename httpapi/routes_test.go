@@ -15,7 +15,8 @@ import (
 // placeholders are values for the placeholders of patterns, none of which
 // names anything that exists.
 var placeholders = strings.NewReplacer("{path:.*}", "dists/none/InRelease", "{name}", "no-such-package",
-	"{version}", "1.0", "{codename}", "nosuch", "{username}", "nosuch", "{token_id}", "tok_nosuch000000")
+	"{version}", "1.0", "{codename}", "nosuch", "{username}", "nosuch", "{token_id}", "tok_nosuch000000",
+	"{job_id}", "job_nosuch")
 
 // forSessions are the routes that refuse API tokens.
 var forSessions = map[string]bool{"/auth/logout": true, "/auth/change-password": true}
