@@ -22,7 +22,9 @@ type batch struct {
 	ran     chan struct{} // the update has had its turn
 	kept    int           // updates whose changes are in the transaction
 	over    bool          // rolled back
-	broken  error         // the transaction cannot go on
+	// enqueued says that there may be a new message in the outbox.
+	enqueued bool
+	broken   error // the transaction cannot go on
 }
 
 // Update runs fn as [aptrepo.Store] says. Concurrent updates share a commit.

@@ -30,6 +30,7 @@ type DB struct {
 	statements sync.Map // SQLite: text to *sql.Stmt, for readers
 	prepared   atomic.Int32
 	auditKey   []byte // nil: the head of the audit log is not signed
+	onMessage  func() // may be nil
 }
 
 // Open makes a store of a connection pool and creates or updates its tables.

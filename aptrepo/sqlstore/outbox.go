@@ -7,6 +7,10 @@ import (
 	"github.com/repod-io/repod/aptrepo"
 )
 
+// OnMessage makes the store call f, which must not block, after each commit
+// that put a message into the outbox. Call it before anything is written.
+func (d *DB) OnMessage(f func()) { d.onMessage = f }
+
 // Outbox implements [aptrepo.Store].
 func (d *DB) Outbox(ctx context.Context, limit int) ([]aptrepo.Message, error) {
 	var messages []aptrepo.Message
@@ -28,6 +32,7 @@ func (t *tx) Enqueue(m aptrepo.Message) error {
 	if !validText(m.Topic) {
 		return invalidText("topic")
 	}
+	t.batch.enqueued = true
 	payload := m.Payload
 	if payload == nil {
 		payload = []byte{}

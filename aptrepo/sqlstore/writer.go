@@ -138,6 +138,9 @@ func (w *writer) batch() error {
 		err = lost(err)
 		w.abandon(b.session)
 	}
+	if err == nil && b.enqueued && w.db.onMessage != nil {
+		w.db.onMessage()
+	}
 	for _, u := range members {
 		u.result <- err
 	}

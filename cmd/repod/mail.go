@@ -8,17 +8,11 @@ import (
 
 	"github.com/repod-io/repod/aptrepo/jobs"
 	"github.com/repod-io/repod/aptrepo/notify"
+	"github.com/repod-io/repod/auth"
 )
 
 // mailRetry are the pauses before the second and the third attempt.
 var mailRetry = []time.Duration{time.Minute, 10 * time.Minute}
-
-// A resetRequest is the payload of topic auth.password_reset.
-type resetRequest struct {
-	Email     string `json:"email"`
-	IP        string `json:"ip"`
-	RequestID string `json:"request_id"`
-}
 
 // A mailPoster turns messages of accounts into mail.
 type mailPoster struct {
@@ -30,7 +24,7 @@ type mailPoster struct {
 	publicURL func() string
 	// issueReset makes a token for whoever asked, the same for the same id;
 	// false: no mail is due.
-	issueReset func(ctx context.Context, id string, r resetRequest) (notify.PasswordReset, bool, error)
+	issueReset func(ctx context.Context, id string, r auth.ResetRequest) (notify.PasswordReset, bool, error)
 	// email returns a user's address, "" without one or when the user is gone.
 	email func(ctx context.Context, username string) (string, error)
 	log   *slog.Logger
@@ -45,13 +39,13 @@ func (p *mailPoster) kinds() []jobs.Kind {
 		}
 	}
 	return []jobs.Kind{
-		kind("auth.password_reset", p.passwordReset),
-		kind("auth.password_changed", p.passwordChanged),
+		kind(auth.TopicPasswordReset, p.passwordReset),
+		kind(auth.TopicPasswordChanged, p.passwordChanged),
 	}
 }
 
 func (p *mailPoster) passwordReset(ctx context.Context, t *jobs.Task) error {
-	var request resetRequest
+	var request auth.ResetRequest
 	if err := t.Args(&request); err != nil {
 		return err
 	}

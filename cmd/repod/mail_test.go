@@ -16,6 +16,7 @@ import (
 	"github.com/repod-io/repod/aptrepo/jobs"
 	"github.com/repod-io/repod/aptrepo/notify"
 	"github.com/repod-io/repod/aptrepo/sqlstore"
+	"github.com/repod-io/repod/auth"
 )
 
 // TestMailPoster runs the kinds as the server does: on a runner.
@@ -49,7 +50,7 @@ func TestMailPoster(t *testing.T) {
 			p := &mailPoster{
 				enabled:   func(context.Context) bool { return true },
 				publicURL: func() string { return "https://repo.example.com" },
-				issueReset: func(_ context.Context, id string, r resetRequest) (notify.PasswordReset, bool, error) {
+				issueReset: func(_ context.Context, id string, r auth.ResetRequest) (notify.PasswordReset, bool, error) {
 					ids = append(ids, id)
 					return notify.PasswordReset{To: "j@example.com", Username: "j", Token: "s3cr3t"}, r.Email != "nobody", nil
 				},

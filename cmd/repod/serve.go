@@ -209,6 +209,11 @@ func (p *program) serve(ctx context.Context, c serveConfig) error {
 	if err := p.prepare(ctx, c, o.repo, users); err != nil {
 		return err
 	}
+	work, err := c.startBackground(ctx, o, set, users)
+	if err != nil {
+		return err
+	}
+	defer work.pool.Close()
 
 	var ready atomic.Bool
 	handler, err := httpapi.New(httpapi.Config{
@@ -216,6 +221,8 @@ func (p *program) serve(ctx context.Context, c serveConfig) error {
 		Auth:           users,
 		Settings:       set,
 		TestLDAP:       c.testLDAP,
+		TestMail:       c.testMail,
+		Jobs:           work.runner,
 		TrustedProxies: c.trustedProxies,
 		SpoolDir:       filepath.Join(c.dataDir, "spool"),
 		RateLimits:     c.rateLimits,
@@ -233,14 +240,24 @@ func (p *program) serve(ctx context.Context, c serveConfig) error {
 	}
 	upkeep, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var loops sync.WaitGroup
-	for _, run := range []func(context.Context) error{o.repo.Run, set.Run} {
+	for _, run := range []func(context.Context) error{o.repo.Run, set.Run, work.relay.Run} {
 		loops.Go(func() { _ = run(upkeep) }) // only ever ends with upkeep
 	}
 	defer func() { stop(); loops.Wait() }()
 
 	ready.Store(true)
 	fmt.Fprintln(p.stderr, "listening on "+shown)
-	return serveHTTP(ctx, c, listener, handler, func() { ready.Store(false) })
+	ended := make(chan error, 1)
+	// Streams of events end with the work that they tell of, before requests
+	// are waited for.
+	err = serveHTTP(ctx, c, listener, handler, func() {
+		ready.Store(false)
+		go func() { ended <- work.stop(ctx) }()
+	})
+	if ctx.Err() == nil { // the listener broke
+		return errors.Join(err, work.stop(ctx))
+	}
+	return errors.Join(err, <-ended)
 }
 
 // closeUsers lets the uses of API tokens be recorded before the database closes.

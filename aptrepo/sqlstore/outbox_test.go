@@ -1,0 +1,30 @@
+package sqlstore
+
+import (
+	"errors"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/repod-io/repod/aptrepo"
+)
+
+// Whoever relays messages hears of each commit that has one, and of no other.
+func TestOnMessage(t *testing.T) {
+	db := openSQLite(t)
+	var heard atomic.Int32
+	db.OnMessage(func() { heard.Add(1) })
+	step := func(fn func(tx aptrepo.Tx) error, want int32) {
+		t.Helper()
+		_ = db.Update(t.Context(), fn)
+		if got := heard.Load(); got != want {
+			t.Errorf("heard %d times, want %d", got, want)
+		}
+	}
+	step(func(tx aptrepo.Tx) error { return tx.ScheduleRemoval("x", time.Unix(1, 0)) }, 0)
+	step(func(tx aptrepo.Tx) error { return tx.Enqueue(aptrepo.Message{Topic: "x"}) }, 1)
+	step(func(tx aptrepo.Tx) error {
+		return errors.Join(tx.Enqueue(aptrepo.Message{Topic: "x"}), errors.New("refused"))
+	}, 1)
+	step(func(tx aptrepo.Tx) error { return tx.Enqueue(aptrepo.Message{Topic: "y"}) }, 2)
+}

@@ -1,0 +1,117 @@
+package main
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/repod-io/repod/aptrepo"
+	"github.com/repod-io/repod/aptrepo/jobs"
+	"github.com/repod-io/repod/aptrepo/notify"
+	live "github.com/repod-io/repod/aptrepo/settings"
+	"github.com/repod-io/repod/aptrepo/sqlstore"
+	"github.com/repod-io/repod/auth"
+)
+
+// jobConnections is the size of the pool that background work has for itself.
+const jobConnections = 4
+
+// background is the work that goes on beside requests.
+type background struct {
+	pool   *sql.DB
+	runner *jobs.Runner
+	relay  *jobs.Relay
+}
+
+// startBackground starts it.
+func (c *serveConfig) startBackground(ctx context.Context, o *opened, set *live.Service, users *auth.Service) (*background, error) {
+	driver, dsn, dialect := "pgx", c.postgres, jobs.Postgres
+	server := "" // PostgreSQL may have others, of no name of their own
+	if c.sqlite != "" {
+		driver, dsn, dialect, server = "sqlite", sqlstore.SQLiteDSN(c.sqlite), jobs.SQLite, "local"
+	}
+	pool, err := sql.Open(driver, dsn)
+	if err != nil {
+		return nil, errors.New("opening the database for jobs: --database-url is not valid") // err may hold the password
+	}
+	pool.SetMaxOpenConns(jobConnections)
+	b := &background{pool: pool, runner: &jobs.Runner{DB: pool, Dialect: dialect, Server: server, Logger: c.log}}
+	b.runner.Register(c.mailPoster(o, set, users).kinds()...)
+	if err := b.runner.Start(ctx); err != nil {
+		pool.Close()
+		return nil, fmt.Errorf("starting background work: %w", err)
+	}
+	b.relay = jobs.NewRelay(outbox{o.db}, b.runner)
+	o.db.OnMessage(b.relay.Wake)
+	return b, nil
+}
+
+// stop lets work that runs finish, for a time.
+func (b *background) stop(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTime)
+	defer cancel()
+	return b.runner.Stop(ctx)
+}
+
+// outbox is a Store's, as the relay wants it.
+type outbox struct{ store aptrepo.Store }
+
+// Outbox implements [jobs.Outbox].
+func (o outbox) Outbox(ctx context.Context, limit int) ([]jobs.Message, error) {
+	messages, err := o.store.Outbox(ctx, limit)
+	list := make([]jobs.Message, len(messages))
+	for i, m := range messages {
+		list[i] = jobs.Message{ID: m.ID, Topic: m.Topic, Payload: m.Payload, CreatedAt: m.CreatedAt}
+	}
+	return list, err
+}
+
+// Delete implements [jobs.Outbox].
+func (o outbox) Delete(ctx context.Context, ids []int64) error {
+	return o.store.Update(ctx, func(tx aptrepo.Tx) error { return tx.DeleteMessages(ids) })
+}
+
+func (c *serveConfig) mailPoster(o *opened, set *live.Service, users *auth.Service) *mailPoster {
+	mailer := &notify.Mailer{
+		Dial: c.dial,
+		SMTP: func(context.Context) (notify.SMTP, bool) {
+			now := set.Current().SMTP
+			return smtpConfig(now), now.Enabled
+		},
+	}
+	return &mailPoster{
+		send:      mailer.Send,
+		enabled:   func(context.Context) bool { return set.Current().SMTP.Enabled },
+		publicURL: func() string { return set.Current().PublicURL },
+		issueReset: func(ctx context.Context, id string, r auth.ResetRequest) (notify.PasswordReset, bool, error) {
+			mail, due, err := users.IssueReset(ctx, id, r.Email)
+			return notify.PasswordReset{To: mail.To, Username: mail.Username, Token: string(mail.Token), Expires: mail.ExpiresAt}, due, err
+		},
+		email: func(ctx context.Context, username string) (string, error) {
+			u, err := o.db.User(ctx, username)
+			if errors.Is(err, auth.ErrUserNotFound) {
+				return "", nil
+			}
+			return u.Email, err
+		},
+		log: c.log,
+	}
+}
+
+// testMail sends a mail as the settings say, switched on or not.
+func (c *serveConfig) testMail(ctx context.Context, s live.SMTP, to string) error {
+	mail, err := notify.Test{To: to}.Mail()
+	if err != nil {
+		return err
+	}
+	return (&notify.Mailer{Dial: c.dial}).SendBy(ctx, smtpConfig(s), mail)
+}
+
+func smtpConfig(s live.SMTP) notify.SMTP {
+	return notify.SMTP{
+		Host: s.Host, Port: int(s.Port), Username: s.Username, Password: string(s.Password), TLS: s.TLS, From: s.From,
+		Timeout: time.Duration(s.TimeoutSeconds) * time.Second,
+	}
+}
