@@ -8,7 +8,7 @@ import (
 )
 
 // OnMessage makes the store call f, which must not block, after each commit
-// that put a message into the outbox. Call it before anything is written.
+// that put a message into the outbox. Call it before messages are written.
 func (d *DB) OnMessage(f func()) { d.onMessage = f }
 
 // Outbox implements [aptrepo.Store].

@@ -138,7 +138,7 @@ func (w *writer) batch() error {
 		err = lost(err)
 		w.abandon(b.session)
 	}
-	if err == nil && b.enqueued && w.db.onMessage != nil {
+	if err == nil && b.enqueued && b.kept > 0 && w.db.onMessage != nil {
 		w.db.onMessage()
 	}
 	for _, u := range members {
