@@ -11,11 +11,12 @@ func (a *api) login(c *call) error {
 	var in struct {
 		Username string `json:"username" rule:"required,trim,1..64"`
 		Password string `json:"password" rule:"required,1..128"`
+		OTP      string `json:"otp" rule:"trim,1..32"` // beyond the reference
 	}
 	if err := a.decode(c, &in); err != nil {
 		return err
 	}
-	token, lifetime, err := a.Auth.Login(c.Context(), in.Username, in.Password, c.client())
+	token, lifetime, err := a.Auth.LoginOTP(c.Context(), in.Username, in.Password, in.OTP, c.client())
 	if err != nil {
 		return err
 	}

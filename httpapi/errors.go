@@ -93,6 +93,10 @@ var errorTable = []struct {
 
 	{auth.ErrInvalidToken, 401, "invalid_token", "The token is not valid, or is no longer."},
 	{auth.ErrInvalidCredentials, 401, "invalid_credentials", "Invalid user name or password."},
+	{auth.ErrOTPRequired, 401, "otp_required", "Send a one-time password, too, as otp."},
+	{auth.ErrWrongOTP, 400, "wrong_otp", "The one-time password is wrong, or was used before."},
+	{auth.ErrNoFactor, 409, "mfa_not_enrolled", "There is no second factor."},
+	{auth.ErrFactorExists, 409, "mfa_exists", "There is a second factor; disable it first."},
 	{auth.ErrTokenNotAllowed, 403, "token_not_allowed", "This needs a session, not an API token."},
 	{auth.ErrTokenScope, 403, "token_scope", "The token may write to its own distributions only."},
 	{auth.ErrRoleTooHigh, 403, "role_too_high", "Nobody may give a role above the own."},

@@ -220,6 +220,14 @@ func (c *call) need(role auth.Role) error {
 	return p
 }
 
+// needSession refuses API tokens, before a body that none may send is looked at.
+func (c *call) needSession() error {
+	if c.who.Kind != auth.KindSession {
+		return auth.ErrTokenNotAllowed
+	}
+	return nil
+}
+
 // bearer returns the token of a request.
 func bearer(h http.Header) (string, error) {
 	values := h.Values("Authorization")

@@ -19,7 +19,10 @@ var placeholders = strings.NewReplacer("{path:.*}", "dists/none/InRelease", "{na
 	"{job_id}", "job_nosuch")
 
 // forSessions are the routes that refuse API tokens.
-var forSessions = map[string]bool{"/auth/logout": true, "/auth/change-password": true}
+var forSessions = map[string]bool{
+	"/auth/logout": true, "/auth/change-password": true, "/auth/mfa": true, "/auth/mfa/confirm": true,
+	"/auth/mfa/recovery-codes": true, "/auth/mfa/disable": true,
+}
 
 // publicWrites are the routes that change something for anybody.
 var publicWrites = map[string]bool{"/auth/token": true, "/auth/forgot-password": true, "/auth/reset-password": true}

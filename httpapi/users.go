@@ -130,8 +130,8 @@ func (a *api) setPassword(c *call) error {
 }
 
 func (a *api) changePassword(c *call) error {
-	if c.who.Kind != auth.KindSession { // before a body that nobody may send
-		return auth.ErrTokenNotAllowed
+	if err := c.needSession(); err != nil {
+		return err
 	}
 	var in struct {
 		CurrentPassword string `json:"current_password" rule:"required"`
