@@ -62,13 +62,19 @@ var textRules = map[string]struct {
 	holds func(s string) bool
 	must  string
 }{
-	"line":      {isLine, "must be one line"},
-	"baseurl":   {isBaseURL, "must be http:// or https://, a host and perhaps a path, without query or trailing slash"},
-	"host":      {isHost, "must be a host name or IP address"},
-	"address":   {isAddress, "must be an e-mail address"},
-	"ldapurl":   {isLDAPURL, "must be ldap://host[:port] or ldaps://host[:port]"},
-	"pem":       {isPEM, "must be one or more certificates in PEM"},
-	"filter":    {isFilter, "must be an LDAP filter in parentheses with {username} or {dn}"},
+	"line":    {isLine, "must be one line"},
+	"baseurl": {isBaseURL, "must be http:// or https://, a host and perhaps a path, without query or trailing slash"},
+	"host":    {isHost, "must be a host name or IP address"},
+	"address": {isAddress, "must be an e-mail address"},
+	"ldapurl": {isLDAPURL, "must be ldap://host[:port] or ldaps://host[:port]"},
+	"pem":     {isPEM, "must be one or more certificates in PEM"},
+	"filter":  {isFilter, "must be an LDAP filter in parentheses with {username} or {dn}"},
+	"userfilter": {
+		func(s string) bool {
+			return isFilter(s) && strings.Contains(s, "{username}") && !strings.Contains(s, "{dn}")
+		},
+		"must be an LDAP filter in parentheses with {username}",
+	},
 	"attribute": {attributeRE.MatchString, "must be the name of an LDAP attribute"},
 	"mailkind":  {func(s string) bool { return slices.Contains(MailKinds, s) }, "must be one of " + strings.Join(MailKinds, ", ")},
 	"role":      {func(s string) bool { return slices.Contains(roles, s) }, "must be one of " + strings.Join(roles, ", ")},
@@ -120,7 +126,7 @@ func isLine(s string) bool { return !strings.ContainsFunc(s, unicode.IsControl) 
 
 func isBaseURL(s string) bool {
 	u, err := url.Parse(s)
-	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != "" && u.User == nil && u.RawQuery == "" &&
+	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Hostname() != "" && u.User == nil && u.RawQuery == "" &&
 		!u.ForceQuery && u.Fragment == "" && !strings.HasSuffix(s, "/") && !strings.ContainsAny(s, " '\"\\`$#") && isLine(s)
 }
 
@@ -178,11 +184,12 @@ func scheme(s string) string {
 	return u.Scheme
 }
 
-// authority is the server that a URL leads to.
+// authority is the server that a URL leads to, and whether the way there is
+// encrypted from the first byte.
 func authority(s string) string {
 	u, err := url.Parse(s)
 	if err != nil {
 		return s
 	}
-	return strings.ToLower(u.Host)
+	return strings.ToLower(u.Scheme + "://" + u.Host)
 }

@@ -257,6 +257,7 @@ func (s *Service) change(ctx context.Context, patch map[string]any) error {
 		return err
 	}
 	next.raw = merge(before.raw, sealed, "")
+	s.forget(next, p.changed)
 	data, err := json.Marshal(next.raw)
 	if err != nil {
 		return err
@@ -266,6 +267,35 @@ func (s *Service) change(ctx context.Context, patch map[string]any) error {
 	}
 	s.swap(next)
 	return nil
+}
+
+// forget drops leaves that are as they are without being set, so that they
+// follow when a later version has other defaults.
+func (s *Service) forget(st *state, changed []string) {
+	for _, path := range changed {
+		names := strings.Split(path, ".")
+		object := st.raw
+		now, unset := reflect.ValueOf(*st.settings), reflect.ValueOf(*s.defaults())
+		for i, name := range names {
+			now, unset = fieldOf(now, name), fieldOf(unset, name)
+			if i < len(names)-1 {
+				object, _ = object[name].(map[string]any)
+			}
+		}
+		if reflect.DeepEqual(now.Interface(), unset.Interface()) {
+			delete(object, names[len(names)-1])
+		}
+	}
+}
+
+// fieldOf returns the field of a struct that has a name in JSON.
+func fieldOf(v reflect.Value, name string) reflect.Value {
+	for i := range v.NumField() {
+		if v.Type().Field(i).Tag.Get("json") == name {
+			return v.Field(i)
+		}
+	}
+	panic("settings: no field " + name)
 }
 
 // merge returns an object with patch over base; neither changes. Objects that

@@ -52,7 +52,7 @@ type LDAP struct {
 	BindDN            string              `json:"bind_dn" rule:"line"`
 	BindPassword      Secret              `json:"bind_password"`
 	BaseDN            string              `json:"base_dn" rule:"line"`
-	UserFilter        string              `json:"user_filter" rule:"filter"`
+	UserFilter        string              `json:"user_filter" rule:"userfilter"`
 	AttrUsername      string              `json:"attr_username" rule:"attribute"`
 	AttrEmail         string              `json:"attr_email" rule:"attribute"`
 	AttrFullName      string              `json:"attr_full_name" rule:"attribute"`
@@ -129,23 +129,32 @@ func (s *Settings) cross(f *faults) {
 	need(s.SMTP.Enabled, "smtp.from", s.SMTP.From, "smtp.enabled")
 	need(s.LDAP.Enabled, "ldap.url", s.LDAP.URL, "ldap.enabled")
 	need(s.LDAP.Enabled, "ldap.base_dn", s.LDAP.BaseDN, "ldap.enabled")
+	need(s.LDAP.Enabled, "ldap.user_filter", s.LDAP.UserFilter, "ldap.enabled")
+	need(s.LDAP.Enabled, "ldap.attr_username", s.LDAP.AttrUsername, "ldap.enabled")
 	if s.LDAP.StartTLS && scheme(s.LDAP.URL) == "ldaps" {
 		f.add("ldap.starttls", "must be false for a URL that begins with ldaps://")
 	}
 }
 
 // moved refuses to send a stored secret to another server than it was given
-// for. given holds the secrets that came with the change.
+// for, or with less protection on the way. given holds the secrets that came
+// with the change.
 func (s *Settings) moved(before *Settings, given map[string]bool, f *faults) {
 	for _, m := range []struct {
-		from, to, field, secret string
-		kept                    Secret
+		exposed       bool
+		field, secret string
+		kept          Secret
 	}{
-		{authority(before.LDAP.URL), authority(s.LDAP.URL), "ldap.url", "ldap.bind_password", s.LDAP.BindPassword},
-		{before.SMTP.Host, s.SMTP.Host, "smtp.host", "smtp.password", s.SMTP.Password},
+		{authority(before.LDAP.URL) != authority(s.LDAP.URL), "ldap.url", "ldap.bind_password", s.LDAP.BindPassword},
+		{before.LDAP.StartTLS && !s.LDAP.StartTLS && scheme(s.LDAP.URL) == "ldap", "ldap.starttls", "ldap.bind_password", s.LDAP.BindPassword},
+		{before.LDAP.VerifyCertificate && !s.LDAP.VerifyCertificate, "ldap.verify_certificate", "ldap.bind_password", s.LDAP.BindPassword},
+		{before.SMTP.Host != s.SMTP.Host, "smtp.host", "smtp.password", s.SMTP.Password},
+		{before.SMTP.Port != s.SMTP.Port, "smtp.port", "smtp.password", s.SMTP.Password},
+		{before.SMTP.TLS != "none" && s.SMTP.TLS == "none", "smtp.tls", "smtp.password", s.SMTP.Password},
 	} {
-		if m.from != m.to && m.kept != "" && !given[m.secret] {
-			f.add(m.secret, "must be entered again when %s changes", m.field)
+		if m.exposed && m.kept != "" && !given[m.secret] {
+			f.add(m.secret, "must be entered again when %s changes so", m.field)
+			given[m.secret] = true // once is enough
 		}
 	}
 }

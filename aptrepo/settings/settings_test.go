@@ -63,7 +63,7 @@ func TestDefaults(t *testing.T) {
 
 // leaves are good and bad values for every leaf there is.
 var leaves = map[string]struct{ good, bad []string }{
-	"public_url":               {[]string{`"https://repo.example.com"`, `"http://h:8000/base"`, `""`}, []string{`"ftp://x"`, `"https://x/"`, `"https://x?y"`, `"https://u:p@x"`, `"x"`, `"javascript:alert(1)"`, `"https://x y"`}},
+	"public_url":               {[]string{`"https://repo.example.com"`, `"http://h:8000/base"`, `""`}, []string{`"ftp://x"`, `"https://x/"`, `"https://x?y"`, `"https://u:p@x"`, `"x"`, `"javascript:alert(1)"`, `"https://x y"`, `"http://:80"`}},
 	"max_upload_bytes":         {[]string{`1048576`, `1099511627776`}, []string{`1048575`, `1099511627777`, `"1048576"`, `1e6`, `1048576.5`, `-1`}},
 	"signing.overlap_days":     {[]string{`0`, `3650`}, []string{`-1`, `3651`, `true`}},
 	"signing.valid_until_days": {[]string{`0`, `365`}, []string{`366`}},
@@ -85,7 +85,7 @@ var leaves = map[string]struct{ good, bad []string }{
 	"ldap.bind_dn":             {[]string{`"cn=x,dc=y"`}, []string{`"a\u0007"`}},
 	"ldap.bind_password":       {[]string{`"secret"`}, []string{`{}`}},
 	"ldap.base_dn":             {[]string{`"dc=y"`}, []string{`"\n"`}},
-	"ldap.user_filter":         {[]string{`"(&(objectClass=person)(uid={username}))"`}, []string{`"uid={username}"`, `"(uid=x)"`, `"(uid={username}"`, `"(uid={username}))("`, `"(a={username})(b=c)"`}},
+	"ldap.user_filter":         {[]string{`"(&(objectClass=person)(uid={username}))"`}, []string{`"uid={username}"`, `"(uid=x)"`, `"(uid={username}"`, `"(uid={username}))("`, `"(a={username})(b=c)"`, `"(member={dn})"`, `"(|(a={username})(b={dn}))"`}},
 	"ldap.attr_username":       {[]string{`"sAMAccountName"`}, []string{`"a b"`, `"a;binary"`, `"1.2"`}},
 	"ldap.attr_email":          {[]string{`"mail"`, `""`}, []string{`"*"`}},
 	"ldap.attr_full_name":      {[]string{`"displayName"`}, []string{`"+"`}},
@@ -189,7 +189,15 @@ func TestSecretsStay(t *testing.T) {
 	patch(`{"ldap":{"url":"ldap://a","bind_password":"one"},"smtp":{"host":"a","password":"two"}}`, "")
 	patch(`{"ldap":{"url":"ldap://b"}}`, "ldap.bind_password must be entered again when ldap.url changes")
 	patch(`{"ldap":{"url":"ldap://b","bind_password":"********"}}`, "ldap.bind_password must be entered again")
-	patch(`{"ldap":{"url":"ldaps://a"}}`, "")
+	patch(`{"ldap":{"url":"ldaps://a"}}`, "ldap.bind_password must be entered again when ldap.url changes")
+	patch(`{"ldap":{"verify_certificate":false}}`, "ldap.bind_password must be entered again when ldap.verify_certificate changes")
+	patch(`{"ldap":{"starttls":true}}`, "")
+	patch(`{"ldap":{"starttls":false}}`, "ldap.bind_password must be entered again when ldap.starttls changes")
+	patch(`{"smtp":{"tls":"none"}}`, "smtp.password must be entered again when smtp.tls changes")
+	patch(`{"smtp":{"port":25}}`, "smtp.password must be entered again when smtp.port changes")
+	patch(`{"smtp":{"tls":"tls"}}`, "")
+	patch(`{"ldap":{"enabled":true,"base_dn":"dc=x","user_filter":""}}`, "ldap.user_filter must not be empty")
+	patch(`{"ldap":{"enabled":true,"base_dn":"dc=x","attr_username":""}}`, "ldap.attr_username must not be empty")
 	patch(`{"ldap":{"url":"ldap://b","bind_password":"three"}}`, "")
 	patch(`{"smtp":{"host":"b"}}`, "smtp.password must be entered again when smtp.host changes")
 	patch(`{"smtp":{"host":"b","password":""}}`, "")
@@ -308,6 +316,20 @@ func TestUnknownKept(t *testing.T) {
 	var got, want any
 	if err := errors.Join(json.Unmarshal(doc.JSON, &got), json.Unmarshal([]byte(strings.Replace(stored, `"h"`, `"i"`, 1)), &want)); err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("stored %s, %v", doc.JSON, err)
+	}
+}
+
+// A leaf that is put back to its default follows later defaults.
+func TestBackToDefault(t *testing.T) {
+	mem := new(settingstest.Mem)
+	s := open(t, mem)
+	for _, body := range []string{`{"smtp":{"port":25,"host":"h"}}`, `{"smtp":{"port":587}}`} {
+		if _, _, err := s.Patch(t.Context(), []byte(body), ""); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if doc, _ := mem.LoadSettings(t.Context()); string(doc.JSON) != `{"smtp":{"host":"h"}}` {
+		t.Errorf("stored %s", doc.JSON)
 	}
 }
 
