@@ -1,6 +1,9 @@
 package httpapi
 
 import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
 	"fmt"
 	"net/http"
 	"os"
@@ -8,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/repod-io/repod/auth"
 )
@@ -80,6 +84,80 @@ func TestRoutesMatrix(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// forgeries are tokens that look like those of the server and are not: made
+// from a session of the administrator and an API token of each kind.
+func forgeries(t *testing.T, f *fixture) map[string]string {
+	session := f.login()
+	parts := strings.Split(session, ".")
+	part := func(text string) string { return base64.RawURLEncoding.EncodeToString([]byte(text)) }
+	claims, err := base64.RawURLEncoding.DecodeString(parts[1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	sign := func(head, body string, key []byte) string {
+		mac := hmac.New(sha256.New, key)
+		mac.Write([]byte(head + "." + body))
+		return head + "." + body + "." + base64.RawURLEncoding.EncodeToString(mac.Sum(nil))
+	}
+	raised := strings.Replace(string(claims), "{", `{"roles":["admin"],`, 1)
+	keys, err := f.repo.Keys(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	expiring := f.newToken(auth.TokenSpec{Name: "expiring", Roles: []auth.Role{auth.Admin}, ExpiresInDays: 1})
+	unknown := expiring[:len(expiring)-7] + "0" + expiring[len(expiring)-6:]
+	f.clock.move(24*time.Hour + time.Second) // the session has expired, too
+	fresh := f.session("admin", password)
+	fp := strings.Split(fresh, ".")
+	return map[string]string{
+		"expired session":        session,
+		"expired API token":      expiring,
+		"unknown API token":      unknown,
+		"alg none":               part(`{"alg":"none","typ":"JWT"}`) + "." + fp[1] + ".",
+		"alg None, signature":    part(`{"alg":"None","typ":"JWT"}`) + "." + fp[1] + "." + fp[2],
+		"no signature":           fp[0] + "." + fp[1] + ".",
+		"empty key":              sign(fp[0], fp[1], nil),
+		"zero key":               sign(fp[0], fp[1], make([]byte, 32)),
+		"public key as key":      sign(fp[0], fp[1], keys.Armored),
+		"HS512":                  sign(part(`{"alg":"HS512","typ":"JWT"}`), fp[1], make([]byte, 32)),
+		"kid":                    sign(part(`{"alg":"HS256","kid":"../../dev/null","typ":"JWT"}`), fp[1], nil),
+		"jku":                    sign(part(`{"alg":"HS256","jku":"http://127.0.0.1:1/","typ":"JWT"}`), fp[1], nil),
+		"roles raised":           fp[0] + "." + part(raised) + "." + fp[2],
+		"two sessions mixed":     fp[0] + "." + parts[1] + "." + fp[2],
+		"padding":                fresh + "=",
+		"line end":               fp[0] + "." + fp[1] + "." + fp[2][:10] + "%0a" + fp[2][10:],
+		"many dots":              strings.Repeat(".", 8000),
+		"space":                  fresh + " " + fresh,
+		"API token as a session": "repod_" + fresh,
+		"reset token":            strings.Repeat("A", 43),
+	}
+}
+
+// Every route that is not public refuses every forged token, with one answer.
+func TestRoutesForged(t *testing.T) {
+	f := newFixture(t)
+	tokens := forgeries(t, f)
+	for _, rt := range routes {
+		if rt.role == public {
+			continue
+		}
+		for name, token := range tokens {
+			a := f.do(rt.method, placeholders.Replace(rt.pattern), token, nil)
+			var p problem
+			a.decode(t, &p)
+			if a.status != 401 || p.Code != "invalid_token" || p.Detail != "The token is not valid, or is no longer." {
+				t.Errorf("%s %s with %s: %d %s", rt.method, rt.pattern, name, a.status, a.body)
+			}
+		}
+	}
+	if a := f.do("GET", "/auth/me?token="+f.tokens[auth.Admin]+"&access_token="+f.tokens[auth.Admin], "", nil); a.status != 401 {
+		t.Errorf("a token in the query: %d", a.status)
+	}
+	if strings.Contains(f.log.String(), f.tokens[auth.Admin]) {
+		t.Error("the token of the query is in the log")
 	}
 }
 
