@@ -34,6 +34,8 @@ var may = map[string][]string{
 	"auth/ldap":     {"auth"},
 
 	"auth/ldap/slapdtest": {},
+	"auth/oidc":           {"auth"},
+	"auth/oidc/oidctest":  {},
 
 	"aptrepo/storage":               {},
 	"aptrepo/storage/s3":            {"aptrepo/storage"},

@@ -209,7 +209,7 @@ func (s *Service) editUser(ctx context.Context, username string, edit func(u *Us
 // something broke.
 var refusals = []error{
 	ErrUserNotFound, ErrUserExists, ErrEmailTaken, ErrLastAdmin, ErrDeleteSelf, ErrDirectoryManaged, ErrWrongPassword,
-	ErrNoFactor, ErrFactorExists, ErrWrongOTP,
+	ErrNoFactor, ErrFactorExists, ErrWrongOTP, ErrPublisherNotFound, ErrPublisherExists, ErrRoleTooHigh,
 }
 
 // audited records that e was refused when err says so, and names the action of

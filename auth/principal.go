@@ -32,6 +32,22 @@ type Principal struct {
 
 	// Token is set when Kind is KindToken, without Hash.
 	Token *APIToken
+
+	// Publisher is set when Kind is KindPublisher; so are SessionID and
+	// ExpiresAt.
+	Publisher *Publisher
+}
+
+// Scope returns the only distributions that the principal may change; empty:
+// all.
+func (p Principal) Scope() []string {
+	switch {
+	case p.Token != nil:
+		return p.Token.Distributions
+	case p.Publisher != nil:
+		return p.Publisher.Distributions
+	}
+	return nil
 }
 
 // String returns the name.
@@ -48,6 +64,8 @@ func (p Principal) MayWrite(distribution string) bool {
 		return true
 	case KindToken:
 		return p.Token != nil && p.Token.mayWrite(distribution)
+	case KindPublisher:
+		return p.Publisher != nil && (len(p.Scope()) == 0 || slices.Contains(p.Scope(), distribution))
 	}
 	return false
 }

@@ -51,6 +51,10 @@ type Service struct {
 	// local users can log in.
 	Directory Directory
 
+	// Assertions verifies tokens of CI platforms, for trusted publishers. Nil:
+	// there are none.
+	Assertions AssertionVerifier
+
 	Logger *slog.Logger // nil: silent
 
 	once       sync.Once

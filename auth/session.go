@@ -33,6 +33,10 @@ type sessionClaims struct {
 
 // newSession returns the token of a session that begins now.
 func (s *Service) newSession(u User, now time.Time) (Secret, error) {
+	return s.signSession(u.Username, u.TokenVersion, now, s.lifetime())
+}
+
+func (s *Service) signSession(subject string, version int64, now time.Time, lifetime time.Duration) (Secret, error) {
 	id, err := random62(s.rand(), 22)
 	if err != nil {
 		return "", err
@@ -40,12 +44,12 @@ func (s *Service) newSession(u User, now time.Time) (Secret, error) {
 	now = now.Truncate(time.Second)
 	token, err := jwt.NewWithClaims(jwt.SigningMethodHS256, sessionClaims{
 		RegisteredClaims: jwt.RegisteredClaims{
-			Subject:   u.Username,
+			Subject:   subject,
 			IssuedAt:  jwt.NewNumericDate(now),
-			ExpiresAt: jwt.NewNumericDate(now.Add(s.lifetime())),
+			ExpiresAt: jwt.NewNumericDate(now.Add(lifetime)),
 			ID:        id,
 		},
-		Version: u.TokenVersion,
+		Version: version,
 	}).SignedString(s.sessionKey)
 	if err != nil {
 		return "", fmt.Errorf("sign a session: %w", err)
@@ -135,6 +139,9 @@ func (s *Service) session(ctx context.Context, token string) (Principal, error) 
 	claims, err := s.parseSession(token)
 	if err != nil {
 		return Principal{}, err
+	}
+	if strings.HasPrefix(claims.Subject, "ci:") { // no user name has a colon
+		return s.publisherSession(ctx, claims)
 	}
 	u, revoked, err := s.Store.Session(ctx, claims.ID, claims.Subject)
 	switch {

@@ -26,6 +26,7 @@ type Store interface {
 	SessionStore
 	ResetStore
 	FactorStore
+	PublisherStore
 
 	// Record writes an event that goes with no change: a failed login.
 	Record(ctx context.Context, e Event) error

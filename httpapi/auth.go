@@ -73,6 +73,12 @@ func newUser(p auth.Principal) userJSON {
 			Token: &ownToken{t.ID, t.Name, list(t.Distributions), timestampOf(t.ExpiresAt)},
 		}
 	}
+	if t := p.Publisher; t != nil {
+		return userJSON{
+			Username: p.Name, Roles: list(t.Roles), Active: true, AuthSource: "ci", CreatedAt: timestamp(t.CreatedAt),
+			Token: &ownToken{t.ID, t.Name, list(t.Distributions), timestamp(p.ExpiresAt)},
+		}
+	}
 	return newUserJSON(p.User)
 }
 

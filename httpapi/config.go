@@ -89,6 +89,7 @@ func DefaultRateLimits() RateLimits {
 		"forgot_password": 5,
 		"reset_password":  5,
 		"login":           120,
+		"exchange":        120,
 	}
 }
 

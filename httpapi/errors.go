@@ -109,6 +109,9 @@ var errorTable = []struct {
 	{auth.ErrDeleteSelf, 409, "cannot_delete_self", "Nobody can delete himself."},
 	{auth.ErrDirectoryManaged, 409, "ldap_managed", "The directory decides this for its users."},
 	{auth.ErrDirectoryUnavailable, 503, "ldap_unavailable", "The directory is out of reach."},
+	{auth.ErrPublisherNotFound, 404, "publisher_not_found", "The trusted publisher does not exist."},
+	{auth.ErrPublisherExists, 409, "publisher_exists", "A trusted publisher of this name exists."},
+	{auth.ErrIssuerUnavailable, 503, "issuer_unavailable", "The issuer of the token is out of reach."},
 	{auth.ErrTokenNotFound, 404, "token_not_found", "The API token does not exist."},
 	{auth.ErrTokenNameTaken, 409, "token_name_taken", "An API token of this name is in use."},
 

@@ -203,9 +203,7 @@ func (a *api) authorize(c *call) error {
 	if c.ip.IsValid() {
 		actor.IP = c.ip.String()
 	}
-	if c.who.Token != nil {
-		actor.Distributions = c.who.Token.Distributions
-	}
+	actor.Distributions = c.who.Scope()
 	c.Request = c.WithContext(aptrepo.WithActor(c.Context(), actor))
 	return c.need(c.route.role)
 }

@@ -19,7 +19,7 @@ import (
 // placeholders are values for the placeholders of patterns, none of which
 // names anything that exists.
 var placeholders = strings.NewReplacer("{path:.*}", "dists/none/InRelease", "{name}", "no-such-package",
-	"{version}", "1.0", "{codename}", "nosuch", "{username}", "nosuch", "{token_id}", "tok_nosuch000000",
+	"{version}", "1.0", "{codename}", "nosuch", "{username}", "nosuch", "{token_id}", "tok_nosuch000000", "{publisher_id}", "pub_nosuch",
 	"{job_id}", "job_nosuch")
 
 // forSessions are the routes that refuse API tokens.
@@ -29,7 +29,7 @@ var forSessions = map[string]bool{
 }
 
 // publicWrites are the routes that change something for anybody.
-var publicWrites = map[string]bool{"/auth/token": true, "/auth/forgot-password": true, "/auth/reset-password": true}
+var publicWrites = map[string]bool{"/auth/token": true, "/auth/forgot-password": true, "/auth/reset-password": true, "/auth/oidc/exchange": true}
 
 // TestRoutesMatrix calls every route as everyone. Who may not, gets 401 or
 // 403; who may, gets further, whatever the route thinks of an empty request.

@@ -70,6 +70,8 @@ func Checks() []Check {
 		{"ResetRace", resetRace},
 		{"FactorRoundTrip", factorRoundTrip},
 		{"FactorRace", factorRace},
+		{"PublisherRoundTrip", publisherRoundTrip},
+		{"AssertionRace", assertionRace},
 		{"Messages", messages},
 		{"TokenRoundTrip", tokenRoundTrip},
 		{"TokenOrder", tokenOrder},

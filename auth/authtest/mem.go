@@ -22,8 +22,11 @@ type Mem struct {
 	resets   map[string]auth.Reset  // by ID
 	ended    map[string]bool        // resets used or ended
 	factors  map[string]auth.Factor // by folded name
-	events   []auth.Event
-	messages []auth.Message
+
+	publishers map[string]auth.Publisher // by ID
+	assertions map[string]bool
+	events     []auth.Event
+	messages   []auth.Message
 }
 
 var _ Store = (*Mem)(nil)
@@ -42,6 +45,8 @@ func (m *Mem) change(ctx context.Context, e auth.Event, f func() error) error {
 		m.resets = map[string]auth.Reset{}
 		m.ended = map[string]bool{}
 		m.factors = map[string]auth.Factor{}
+		m.publishers = map[string]auth.Publisher{}
+		m.assertions = map[string]bool{}
 	}
 	if err := f(); err != nil {
 		return err
@@ -511,6 +516,72 @@ func (m *Mem) EditFactor(ctx context.Context, username string, edit func(*auth.F
 			m.factors[name] = f
 		}
 		m.note(e)
+		return nil
+	})
+}
+
+// clonePublisher copies what a caller could change.
+func clonePublisher(p auth.Publisher) auth.Publisher {
+	p.Roles, p.Distributions, p.CreatedAt = slices.Clone(p.Roles), slices.Clone(p.Distributions), p.CreatedAt.UTC()
+	return p
+}
+
+// Publishers implements auth.PublisherStore.
+func (m *Mem) Publishers(ctx context.Context) (list []auth.Publisher, err error) {
+	err = m.read(ctx, func() error {
+		for _, p := range m.publishers {
+			list = append(list, clonePublisher(p))
+		}
+		return nil
+	})
+	slices.SortFunc(list, func(a, b auth.Publisher) int { return strings.Compare(a.Name, b.Name) })
+	return list, err
+}
+
+// Publisher implements auth.PublisherStore.
+func (m *Mem) Publisher(ctx context.Context, id string) (p auth.Publisher, err error) {
+	err = m.read(ctx, func() error {
+		var ok bool
+		if p, ok = m.publishers[id]; !ok {
+			return auth.ErrPublisherNotFound
+		}
+		p = clonePublisher(p)
+		return nil
+	})
+	return p, err
+}
+
+// CreatePublisher implements auth.PublisherStore.
+func (m *Mem) CreatePublisher(ctx context.Context, p auth.Publisher, e auth.Event) error {
+	return m.change(ctx, e, func() error {
+		for _, other := range m.publishers {
+			if other.Name == p.Name {
+				return auth.ErrPublisherExists
+			}
+		}
+		m.publishers[p.ID] = clonePublisher(p)
+		return nil
+	})
+}
+
+// DeletePublisher implements auth.PublisherStore.
+func (m *Mem) DeletePublisher(ctx context.Context, id string, e auth.Event) error {
+	return m.change(ctx, e, func() error {
+		if _, ok := m.publishers[id]; !ok {
+			return auth.ErrPublisherNotFound
+		}
+		delete(m.publishers, id)
+		return nil
+	})
+}
+
+// UseAssertion implements auth.PublisherStore.
+func (m *Mem) UseAssertion(ctx context.Context, id string, _ time.Time, e auth.Event) error {
+	return m.change(ctx, e, func() error {
+		if m.assertions[id] {
+			return auth.ErrAssertionUsed
+		}
+		m.assertions[id] = true
 		return nil
 	})
 }

@@ -23,6 +23,7 @@ import (
 	"github.com/repod-io/repod/aptrepo/outbound"
 	"github.com/repod-io/repod/aptrepo/storage"
 	"github.com/repod-io/repod/auth"
+	"github.com/repod-io/repod/auth/oidc"
 	"github.com/repod-io/repod/httpapi"
 )
 
@@ -204,7 +205,7 @@ func (p *program) serve(ctx context.Context, c serveConfig) error {
 	if err != nil {
 		return err
 	}
-	users := &auth.Service{Store: o.db, Key: o.secretKey, Logger: c.log, Directory: c.directory(set)}
+	users := &auth.Service{Store: o.db, Key: o.secretKey, Logger: c.log, Directory: c.directory(set), Assertions: &oidc.Verifier{Dial: c.dial}}
 	defer closeUsers(ctx, users)
 	if err := p.prepare(ctx, c, o.repo, users); err != nil {
 		return err
