@@ -43,7 +43,7 @@ func (s *Service) Users(ctx context.Context) ([]User, error) {
 
 // public is the user without what nobody outside this package needs.
 func (u User) public() User {
-	u.PasswordHash, u.KeptSession = "", ""
+	u.PasswordHash, u.KeptSession, u.ExternalID = "", "", ""
 	return u
 }
 

@@ -315,6 +315,8 @@ func (s *Service) reauthenticate(ctx context.Context, by Principal, password str
 		return fmt.Errorf("look up a user: %w", err)
 	case u.AuthSource == SourceLocal:
 		return s.confirm(ctx, u, password, c, e)
+	case u.AuthSource != SourceLDAP:
+		return ErrDirectoryManaged // the issuer asks for further factors
 	case s.Directory == nil:
 		return ErrDirectoryUnavailable
 	}

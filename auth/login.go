@@ -48,8 +48,12 @@ func (s *Service) LoginOTP(ctx context.Context, username, password, otp string, 
 	if err != nil {
 		return "", 0, err
 	}
-	now := s.now()
-	token, err := s.newSession(user, now)
+	return s.begin(ctx, user, c)
+}
+
+// begin begins a session of a user, and records the login.
+func (s *Service) begin(ctx context.Context, user User, c Client) (Secret, time.Duration, error) {
+	token, err := s.newSession(user, s.now())
 	if err != nil {
 		return "", 0, err
 	}

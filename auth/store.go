@@ -45,11 +45,16 @@ type UserStore interface {
 	// case of ASCII letters, or ErrUserNotFound. Nobody has the address "".
 	UserByEmail(ctx context.Context, email string) (User, error)
 
+	// UserByExternalID returns the user with an ExternalID, or
+	// ErrUserNotFound. Nobody has "".
+	UserByExternalID(ctx context.Context, id string) (User, error)
+
 	// CountUsers counts all users, active or not.
 	CountUsers(ctx context.Context) (int, error)
 
 	// CreateUser adds a user. It returns ErrUserExists when the name is in
-	// use, ErrEmailTaken when another user has the e-mail address.
+	// use, or the ExternalID; ErrEmailTaken when another user has the e-mail
+	// address.
 	CreateUser(ctx context.Context, u User, e Event) error
 
 	// CreateFirstUser is CreateUser in a store without users. When there is
@@ -59,7 +64,8 @@ type UserStore interface {
 
 	// EditUser lets edit change a user, and returns the user as it then is.
 	// Edit gets a copy, must not block, and is called at most once, perhaps on
-	// another goroutine; what it does to Username and CreatedAt is ignored.
+	// another goroutine; what it does to Username, ExternalID and CreatedAt is
+	// ignored.
 	// The event that it returns is recorded with the change, or none when its
 	// Action is empty.
 	//

@@ -12,6 +12,7 @@ import (
 const (
 	SourceLocal = "local" // the password is kept here
 	SourceLDAP  = "ldap"  // a directory checks the password
+	SourceOIDC  = "oidc"  // an OpenID Connect issuer vouches for the user
 )
 
 // A User is a person who logs in with a password.
@@ -21,8 +22,11 @@ type User struct {
 	FullName   string // may be ""
 	Roles      []Role // as SortRoles returns them
 	Active     bool   // others can neither log in nor use their sessions
-	AuthSource string // SourceLocal or SourceLDAP
-	// PasswordHash is a PHC string, see [Argon2id]; "" for SourceLDAP.
+	AuthSource string // SourceLocal, SourceLDAP or SourceOIDC
+	// ExternalID is what the issuer of a SourceOIDC user knows the user by:
+	// issuer, a space, subject. No two users share one; "" for other sources.
+	ExternalID string
+	// PasswordHash is a PHC string, see [Argon2id]; "" but for SourceLocal.
 	PasswordHash Secret `json:"-"`
 	// TokenVersion stands in each session: when it moves on, the user's
 	// sessions end. A new user starts at a random number, so that the

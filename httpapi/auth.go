@@ -20,11 +20,17 @@ func (a *api) login(c *call) error {
 	if err != nil {
 		return err
 	}
-	return writeJSON(c.w, http.StatusOK, struct {
-		AccessToken string `json:"access_token"`
-		TokenType   string `json:"token_type"`
-		ExpiresIn   int    `json:"expires_in"` // seconds
-	}{string(token), "bearer", int(lifetime / time.Second)})
+	return writeJSON(c.w, http.StatusOK, newSessionJSON(token, lifetime))
+}
+
+type sessionJSON struct {
+	AccessToken string `json:"access_token"`
+	TokenType   string `json:"token_type"`
+	ExpiresIn   int    `json:"expires_in"` // seconds
+}
+
+func newSessionJSON(token auth.Secret, lifetime time.Duration) sessionJSON {
+	return sessionJSON{string(token), "bearer", int(lifetime / time.Second)}
 }
 
 func (a *api) logout(c *call) error {

@@ -36,6 +36,8 @@ type Config struct {
 	// the connection is encrypted. The text of its error names the step that
 	// failed. Nil: there is no directory to test.
 	TestLDAP func(ctx context.Context, s settings.LDAP) (encrypted bool, err error)
+	// OIDC lets people log in by an OpenID Connect issuer. Nil: nobody can.
+	OIDC OIDCLogin
 	// TestMail sends a mail to try the settings. Nil: there is no mail.
 	TestMail func(ctx context.Context, s settings.SMTP, to string) error
 

@@ -60,6 +60,8 @@ var routes = []route{
 	{"GET", "/auth/trusted-publishers", auth.Admin, "", noBody, (*api).listPublishers},
 	{"POST", "/auth/trusted-publishers", auth.Admin, "", jsonBody, (*api).createPublisher},
 	{"DELETE", "/auth/trusted-publishers/{publisher_id}", auth.Admin, "", noBody, (*api).deletePublisher},
+	{"GET", "/auth/oidc/login", public, "login", noBody, (*api).beginOIDC},
+	{"GET", "/auth/oidc/callback", public, "login", noBody, (*api).finishOIDC},
 	{"POST", "/auth/oidc/exchange", public, "exchange", jsonBody, (*api).exchange},
 	{"GET", "/auth/api-tokens", auth.Admin, "", noBody, (*api).listTokens},
 	{"POST", "/auth/api-tokens", auth.Admin, "", jsonBody, (*api).createToken},

@@ -101,8 +101,8 @@ func TestRelayOnce(t *testing.T) {
 		relays.Wait()
 		eventually(t, "all jobs ran", func() bool { return len(got()) >= len(want) })
 		stop(t, r)
-		if !slices.Equal(got(), want) { // one worker: in order
-			t.Errorf("jobs for %v", got())
+		if done := slices.Sorted(slices.Values(got())); !slices.Equal(done, want) {
+			t.Errorf("jobs for %v", done)
 		}
 		if !o.empty() {
 			t.Error("messages are left")

@@ -62,7 +62,11 @@ var textRules = map[string]struct {
 	holds func(s string) bool
 	must  string
 }{
-	"line":    {isLine, "must be one line"},
+	"line": {isLine, "must be one line"},
+	"issuer": {
+		func(s string) bool { return isBaseURL(s) && scheme(s) == "https" },
+		"must be the https:// address of the issuer, without trailing slash",
+	},
 	"baseurl": {isBaseURL, "must be http:// or https://, a host and perhaps a path, without query or trailing slash"},
 	"host":    {isHost, "must be a host name or IP address"},
 	"address": {isAddress, "must be an e-mail address"},

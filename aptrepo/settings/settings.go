@@ -20,6 +20,7 @@ type Settings struct {
 	Signing        Signing `json:"signing"`
 	SMTP           SMTP    `json:"smtp"`
 	LDAP           LDAP    `json:"ldap"`
+	OIDC           OIDC    `json:"oidc"`
 }
 
 // Signing is about the keys and signatures of the repository.
@@ -65,6 +66,21 @@ type LDAP struct {
 	TimeoutSeconds    int64               `json:"timeout_seconds" rule:"1..60"`
 }
 
+// OIDC is about logging in by an OpenID Connect issuer; see package auth/oidc.
+// It is beyond the API reference.
+type OIDC struct {
+	Enabled       bool                `json:"enabled"`
+	Issuer        string              `json:"issuer" rule:"issuer"`
+	ClientID      string              `json:"client_id" rule:"line"`
+	ClientSecret  Secret              `json:"client_secret"`
+	Scopes        []string            `json:"scopes" rule:"line"`
+	UsernameClaim string              `json:"username_claim" rule:"line"`
+	GroupsClaim   string              `json:"groups_claim" rule:"line"`
+	RoleGroups    map[string][]string `json:"role_groups" rule:"line" keys:"role"` // whole: a patch replaces it
+	DefaultRole   string              `json:"default_role" rule:"|viewer|uploader|auditor|maintainer|admin"`
+	AutoProvision bool                `json:"auto_provision"`
+}
+
 // MailKinds are the kinds of mails to operators.
 var MailKinds = []string{
 	"review_needed", "package_rejected", "package_quarantined", "decision_made", "decision_expiring", "decision_expired",
@@ -84,6 +100,10 @@ func Default() *Settings {
 			AttrUsername: "uid", AttrEmail: "mail", AttrFullName: "cn", AttrGroups: "memberOf",
 			GroupFilter: "(|(member={dn})(uniqueMember={dn})(memberUid={username}))",
 			RoleGroups:  map[string][]string{}, DefaultRole: "viewer", AutoProvision: true, TimeoutSeconds: 10,
+		},
+		OIDC: OIDC{
+			Scopes: []string{"openid", "profile", "email"}, UsernameClaim: "preferred_username", GroupsClaim: "groups",
+			RoleGroups: map[string][]string{},
 		},
 	}
 }
@@ -131,6 +151,10 @@ func (s *Settings) cross(f *faults) {
 	need(s.LDAP.Enabled, "ldap.base_dn", s.LDAP.BaseDN, "ldap.enabled")
 	need(s.LDAP.Enabled, "ldap.user_filter", s.LDAP.UserFilter, "ldap.enabled")
 	need(s.LDAP.Enabled, "ldap.attr_username", s.LDAP.AttrUsername, "ldap.enabled")
+	need(s.OIDC.Enabled, "oidc.issuer", s.OIDC.Issuer, "oidc.enabled")
+	need(s.OIDC.Enabled, "oidc.client_id", s.OIDC.ClientID, "oidc.enabled")
+	need(s.OIDC.Enabled, "oidc.username_claim", s.OIDC.UsernameClaim, "oidc.enabled")
+	need(s.OIDC.Enabled, "public_url", s.PublicURL, "oidc.enabled")
 	if s.LDAP.StartTLS && scheme(s.LDAP.URL) == "ldaps" {
 		f.add("ldap.starttls", "must be false for a URL that begins with ldaps://")
 	}
@@ -148,6 +172,7 @@ func (s *Settings) moved(before *Settings, given map[string]bool, f *faults) {
 		{authority(before.LDAP.URL) != authority(s.LDAP.URL), "ldap.url", "ldap.bind_password", s.LDAP.BindPassword},
 		{before.LDAP.StartTLS && !s.LDAP.StartTLS && scheme(s.LDAP.URL) == "ldap", "ldap.starttls", "ldap.bind_password", s.LDAP.BindPassword},
 		{before.LDAP.VerifyCertificate && !s.LDAP.VerifyCertificate, "ldap.verify_certificate", "ldap.bind_password", s.LDAP.BindPassword},
+		{before.OIDC.Issuer != s.OIDC.Issuer, "oidc.issuer", "oidc.client_secret", s.OIDC.ClientSecret},
 		{before.SMTP.Host != s.SMTP.Host, "smtp.host", "smtp.password", s.SMTP.Password},
 		{before.SMTP.Port != s.SMTP.Port, "smtp.port", "smtp.password", s.SMTP.Password},
 		{before.SMTP.TLS != "none" && s.SMTP.TLS == "none", "smtp.tls", "smtp.password", s.SMTP.Password},

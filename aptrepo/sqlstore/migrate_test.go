@@ -16,14 +16,15 @@ import (
 
 // schema lists columns and indexes in one form for both dialects. What differs
 // by design is left out: the search index, its shadow tables, and the implicit
-// indexes of keys.
+// indexes of keys. An expression in an index, which SQLite does not name, is
+// LOWER of something.
 func schema(t *testing.T, db *DB) []string {
 	t.Helper()
 	query := `SELECT 'column ' || m.name || '.' || c.name || CASE WHEN c.pk > 0 THEN ' key' ELSE '' END
 			FROM sqlite_master m JOIN pragma_table_info(m.name) c
 			WHERE m.type = 'table' AND m.name NOT LIKE 'sqlite%' AND m.name NOT LIKE 'artifact_search%'
 		UNION ALL
-		SELECT 'index ' || m.name || ' (' || (SELECT group_concat(i.name, ' ') FROM pragma_index_info(m.name) i) || ')'
+		SELECT 'index ' || m.name || ' (' || (SELECT group_concat(coalesce(i.name, 'lower'), ' ') FROM pragma_index_info(m.name) i) || ')'
 			FROM sqlite_master m WHERE m.type = 'index' AND m.sql IS NOT NULL`
 	if db.dialect == Postgres {
 		query = `SELECT 'column ' || c.relname || '.' || a.attname ||

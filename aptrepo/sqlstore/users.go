@@ -9,14 +9,14 @@ import (
 )
 
 const userColumns = `username, email, full_name, roles, active, auth_source, password_hash,
-	token_version, kept_session, created_at, last_login`
+	token_version, kept_session, COALESCE(external_id, ''), created_at, last_login`
 
 // scanUser reads userColumns, and what stands behind them into more.
 func scanUser(rows *sql.Rows, more ...any) (u auth.User, err error) {
 	var roles, hash string
 	var active, created, login int64
 	err = rows.Scan(append([]any{&u.Username, &u.Email, &u.FullName, &roles, &active, &u.AuthSource, &hash,
-		&u.TokenVersion, &u.KeptSession, &created, &login}, more...)...)
+		&u.TokenVersion, &u.KeptSession, &u.ExternalID, &created, &login}, more...)...)
 	if err != nil {
 		return u, err
 	}
@@ -53,6 +53,15 @@ func (d *DB) User(ctx context.Context, username string) (u auth.User, err error)
 func (d *DB) UserByEmail(ctx context.Context, email string) (u auth.User, err error) {
 	err = d.read(ctx, func(q querier) error {
 		u, err = oneUser(q, "email_folded = ?", auth.FoldEmail(email))
+		return err
+	})
+	return u, err
+}
+
+// UserByExternalID implements [auth.Store].
+func (d *DB) UserByExternalID(ctx context.Context, id string) (u auth.User, err error) {
+	err = d.read(ctx, func(q querier) error {
+		u, err = oneUser(q, "external_id = ?", id)
 		return err
 	})
 	return u, err
@@ -106,7 +115,7 @@ func (t *tx) createUser(u auth.User, e auth.Event) error {
 	}
 	folded := auth.FoldUsername(u.Username)
 	var name string
-	exists, err := get(t, "SELECT username FROM users WHERE folded = ?", []any{folded}, &name)
+	exists, err := get(t, "SELECT username FROM users WHERE folded = ? OR external_id = ?", []any{folded, orNull(u.ExternalID)}, &name)
 	if err != nil {
 		return err
 	}
@@ -117,28 +126,29 @@ func (t *tx) createUser(u auth.User, e auth.Event) error {
 		return err
 	}
 	_, err = t.exec(`INSERT INTO users (folded, username, email, email_folded, full_name, roles, active, auth_source,
-		password_hash, token_version, kept_session, created_at, last_login) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-		folded, u.Username, u.Email, foldedEmail(&u), u.FullName, roleNames(u.Roles), integer(u.Active), u.AuthSource,
-		string(u.PasswordHash), u.TokenVersion, u.KeptSession, micros(u.CreatedAt), micros(u.LastLogin))
+		password_hash, token_version, kept_session, external_id, created_at, last_login)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		folded, u.Username, u.Email, orNull(auth.FoldEmail(u.Email)), u.FullName, roleNames(u.Roles), integer(u.Active), u.AuthSource,
+		string(u.PasswordHash), u.TokenVersion, u.KeptSession, orNull(u.ExternalID), micros(u.CreatedAt), micros(u.LastLogin))
 	if err != nil {
 		return err
 	}
 	return t.record(e)
 }
 
-// foldedEmail is NULL for no address, of which there may be many.
-func foldedEmail(u *auth.User) any {
-	if u.Email == "" {
+// orNull is NULL for "", of which there may be many.
+func orNull(s string) any {
+	if s == "" {
 		return nil
 	}
-	return auth.FoldEmail(u.Email)
+	return s
 }
 
 // checkUser reports what the database could not keep of u, and whether the
 // e-mail address is another's.
 func (t *tx) checkUser(u *auth.User) error {
 	for _, f := range []struct{ name, text string }{
-		{"email", u.Email}, {"full_name", u.FullName}, {"auth_source", u.AuthSource}, {"kept_session", u.KeptSession},
+		{"external_id", u.ExternalID}, {"email", u.Email}, {"full_name", u.FullName}, {"auth_source", u.AuthSource}, {"kept_session", u.KeptSession},
 	} {
 		if !validText(f.text) {
 			return invalidText(f.name)
@@ -179,7 +189,7 @@ func (t *tx) editUser(username string, edit func(u *auth.User) (auth.Event, erro
 	if err != nil {
 		return auth.User{}, err
 	}
-	u.Username, u.CreatedAt = before.Username, before.CreatedAt
+	u.Username, u.CreatedAt, u.ExternalID = before.Username, before.CreatedAt, before.ExternalID
 	if err := t.checkUser(&u); err != nil {
 		return auth.User{}, err
 	}
@@ -190,7 +200,7 @@ func (t *tx) editUser(username string, edit func(u *auth.User) (auth.Event, erro
 	}
 	_, err = t.exec(`UPDATE users SET email = ?, email_folded = ?, full_name = ?, roles = ?, active = ?, auth_source = ?,
 		password_hash = ?, token_version = ?, kept_session = ?, last_login = ? WHERE folded = ?`,
-		u.Email, foldedEmail(&u), u.FullName, roleNames(u.Roles), integer(u.Active), u.AuthSource,
+		u.Email, orNull(auth.FoldEmail(u.Email)), u.FullName, roleNames(u.Roles), integer(u.Active), u.AuthSource,
 		string(u.PasswordHash), u.TokenVersion, u.KeptSession, micros(u.LastLogin), folded)
 	if err != nil {
 		return auth.User{}, err

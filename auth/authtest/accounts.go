@@ -61,6 +61,27 @@ func userByEmail(ctx context.Context, s Store) error {
 		find("%", auth.ErrUserNotFound), find("ann.lee@example.co\u212A", auth.ErrUserNotFound))
 }
 
+func userByExternalID(ctx context.Context, s Store) error {
+	withID := func(id string) func(*auth.User) { return func(u *auth.User) { u.ExternalID = id } }
+	find := func(id string, want error) error {
+		u, err := s.UserByExternalID(ctx, id)
+		if want == nil && (u.Username != "ann" || u.ExternalID != "https://issuer.example Sub-1") {
+			return fmt.Errorf("UserByExternalID(%q) is %+v, %v", id, u, err)
+		}
+		return wantErr(fmt.Sprintf("UserByExternalID(%q)", id), err, want)
+	}
+	twin := user("cid")
+	twin.ExternalID = "https://issuer.example Sub-1"
+	_, err := s.EditUser(ctx, "nobody", nil)
+	return errors.Join(
+		wantErr("EditUser of nobody", err, auth.ErrUserNotFound),
+		create(ctx, s, withID("https://issuer.example Sub-1"), "ann"), create(ctx, s, nil, "bob"),
+		wantErr("CreateUser with a taken ExternalID", s.CreateUser(ctx, twin, event(auth.ActionUserCreate, "cid")), auth.ErrUserExists),
+		find("https://issuer.example Sub-1", nil), find("https://issuer.example sub-1", auth.ErrUserNotFound),
+		find("https://issuer.example Sub-", auth.ErrUserNotFound), find("", auth.ErrUserNotFound),
+		wantCount(ctx, s, 2), wantEvents(ctx, s))
+}
+
 func emailTaken(ctx context.Context, s Store) error {
 	if err := create(ctx, s, nil, "ann", "bob"); err != nil {
 		return err

@@ -58,6 +58,7 @@ func Checks() []Check {
 		{"Rehash", rehash},
 		{"UserOrder", userOrder},
 		{"UserByEmail", userByEmail},
+		{"UserByExternalID", userByExternalID},
 		{"EmailTaken", emailTaken},
 		{"EditUser", editUser},
 		{"EditUserRace", editUserRace},

@@ -220,7 +220,7 @@ func TestChecksCatch(t *testing.T) {
 		{"unicodeNames", func(m *Mem) Store { return unicodeNames{m} }, []string{"UserNames"}},
 		{"looseErrors", func(m *Mem) Store { return looseErrors{m} }, []string{"UserNames"}},
 		{"checkThenAct", func(m *Mem) Store { return checkThenAct{m} }, []string{"FirstUserRace", "TokenNameRace"}},
-		{"eager", func(m *Mem) Store { return eager{m} }, []string{"UserNames", "EmailTaken", "Messages", "RevokeToken"}},
+		{"eager", func(m *Mem) Store { return eager{m} }, []string{"UserNames", "UserByExternalID", "EmailTaken", "Messages", "RevokeToken"}},
 		{"forgetful", func(m *Mem) Store { return forgetful{m} },
 			[]string{"RecordLogin", "Rehash", "EditUser", "LastAdmin", "ResetEnds", "Messages", "TouchToken", "RevokeSession", "Record", "CanceledContext"}},
 		{"lossy", func(m *Mem) Store { return lossy{m} },

@@ -93,7 +93,7 @@ func (m *Mem) edit(username string, edit func(*auth.User) (auth.Event, error)) (
 	if err != nil {
 		return auth.User{}, err
 	}
-	u.Username, u.CreatedAt = before.Username, before.CreatedAt
+	u.Username, u.CreatedAt, u.ExternalID = before.Username, before.CreatedAt, before.ExternalID
 	if err := m.emailFree(u); err != nil {
 		return auth.User{}, err
 	}
@@ -187,6 +187,11 @@ func (m *Mem) create(ctx context.Context, u auth.User, e auth.Event, first bool)
 		if _, ok := m.users[name]; ok || first && len(m.users) > 0 {
 			return auth.ErrUserExists
 		}
+		for _, other := range m.users {
+			if u.ExternalID != "" && other.ExternalID == u.ExternalID {
+				return auth.ErrUserExists
+			}
+		}
 		if err := m.emailFree(u); err != nil {
 			return err
 		}
@@ -246,6 +251,19 @@ func (m *Mem) UserByEmail(ctx context.Context, email string) (u auth.User, err e
 	i := slices.IndexFunc(users, func(u auth.User) bool {
 		return u.Email != "" && auth.FoldEmail(u.Email) == auth.FoldEmail(email)
 	})
+	if i < 0 {
+		return auth.User{}, auth.ErrUserNotFound
+	}
+	return users[i], nil
+}
+
+// UserByExternalID implements auth.UserStore.
+func (m *Mem) UserByExternalID(ctx context.Context, id string) (auth.User, error) {
+	users, err := m.Users(ctx)
+	if err != nil {
+		return auth.User{}, err
+	}
+	i := slices.IndexFunc(users, func(u auth.User) bool { return id != "" && u.ExternalID == id })
 	if i < 0 {
 		return auth.User{}, auth.ErrUserNotFound
 	}

@@ -9,6 +9,7 @@ import (
 	live "github.com/repod-io/repod/aptrepo/settings"
 	"github.com/repod-io/repod/auth"
 	"github.com/repod-io/repod/auth/ldap"
+	"github.com/repod-io/repod/auth/oidc"
 )
 
 // day is the unit of settings.
@@ -63,23 +64,47 @@ func (c *serveConfig) testLDAP(ctx context.Context, s live.LDAP) (encrypted bool
 	return ldap.Test(ctx, ldapConfig(s), c.dial)
 }
 
+// oidcLogin lets people log in by the issuer of the settings.
+func (c *serveConfig) oidcLogin(s *live.Service, v *oidc.Verifier, key []byte) *oidc.Login {
+	return &oidc.Login{Verifier: v, Key: key, Config: func(context.Context) (oidc.LoginConfig, bool) {
+		now := s.Current()
+		return oidcConfig(now.OIDC, now.PublicURL), now.OIDC.Enabled && now.PublicURL != ""
+	}}
+}
+
+func oidcConfig(s live.OIDC, publicURL string) oidc.LoginConfig {
+	return oidc.LoginConfig{
+		Issuer: s.Issuer, ClientID: s.ClientID, ClientSecret: auth.Secret(s.ClientSecret), Scopes: s.Scopes,
+		RedirectURL: publicURL + "/auth/oidc/callback", UsernameClaim: s.UsernameClaim, GroupsClaim: s.GroupsClaim,
+		RoleGroups: roleGroups(s.RoleGroups), DefaultRole: role(s.DefaultRole), AutoProvision: s.AutoProvision,
+	}
+}
+
+// role returns the role of a name, 0 for "".
+func role(name string) auth.Role {
+	r, err := auth.ParseRole(name)
+	if err != nil { // the settings take no other name
+		return 0
+	}
+	return r
+}
+
+func roleGroups(groups map[string][]string) map[auth.Role][]string {
+	byRole := make(map[auth.Role][]string)
+	for name, list := range groups {
+		byRole[role(name)] = list
+	}
+	return byRole
+}
+
 func ldapConfig(s live.LDAP) ldap.Config {
-	c := ldap.Config{
+	return ldap.Config{
 		URL: s.URL, StartTLS: s.StartTLS, VerifyCertificate: s.VerifyCertificate, CAPEM: s.CAPEM,
 		BindDN: s.BindDN, BindPassword: auth.Secret(s.BindPassword),
 		BaseDN: s.BaseDN, UserFilter: s.UserFilter,
 		AttrUsername: s.AttrUsername, AttrEmail: s.AttrEmail, AttrFullName: s.AttrFullName, AttrGroups: s.AttrGroups,
 		GroupBaseDN: s.GroupBaseDN, GroupFilter: s.GroupFilter,
-		RoleGroups: make(map[auth.Role][]string), AutoProvision: s.AutoProvision,
+		RoleGroups: roleGroups(s.RoleGroups), DefaultRole: role(s.DefaultRole), AutoProvision: s.AutoProvision,
 		Timeout: time.Duration(s.TimeoutSeconds) * time.Second,
 	}
-	for name, groups := range s.RoleGroups {
-		if role, err := auth.ParseRole(name); err == nil { // the settings take no other
-			c.RoleGroups[role] = groups
-		}
-	}
-	if role, err := auth.ParseRole(s.DefaultRole); err == nil { // "" is none
-		c.DefaultRole = role
-	}
-	return c
 }

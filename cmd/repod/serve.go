@@ -205,7 +205,8 @@ func (p *program) serve(ctx context.Context, c serveConfig) error {
 	if err != nil {
 		return err
 	}
-	users := &auth.Service{Store: o.db, Key: o.secretKey, Logger: c.log, Directory: c.directory(set), Assertions: &oidc.Verifier{Dial: c.dial}}
+	verifier := &oidc.Verifier{Dial: c.dial}
+	users := &auth.Service{Store: o.db, Key: o.secretKey, Logger: c.log, Directory: c.directory(set), Assertions: verifier}
 	defer closeUsers(ctx, users)
 	if err := p.prepare(ctx, c, o.repo, users); err != nil {
 		return err
@@ -223,6 +224,7 @@ func (p *program) serve(ctx context.Context, c serveConfig) error {
 		Settings:       set,
 		TestLDAP:       c.testLDAP,
 		TestMail:       c.testMail,
+		OIDC:           c.oidcLogin(set, verifier, o.secretKey),
 		Jobs:           work.runner,
 		TrustedProxies: c.trustedProxies,
 		SpoolDir:       filepath.Join(c.dataDir, "spool"),

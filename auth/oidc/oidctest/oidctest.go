@@ -5,12 +5,16 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/sha256"
 	"crypto/x509"
 	"encoding/base64"
 	"encoding/json"
 	"maps"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
+	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -30,6 +34,74 @@ type Issuer struct {
 
 	key    *ecdsa.PrivateKey
 	server *httptest.Server
+
+	mu    sync.Mutex
+	codes map[string]authorization
+}
+
+// An authorization is what a code stands for.
+type authorization struct {
+	challenge, redirect, client string
+	claims                      map[string]any
+	at                          time.Time
+}
+
+// ClientSecret is that of every client.
+const ClientSecret = "oidctest-secret"
+
+// Authorize does what a person does who follows a login's redirect and agrees:
+// it returns the query with which the issuer sends the browser back. Claims in
+// change replace others of the ID token, as for Token.
+func (i *Issuer) Authorize(t testing.TB, location string, now time.Time, change map[string]any) url.Values {
+	t.Helper()
+	u, err := url.Parse(location)
+	if err != nil || !strings.HasPrefix(location, i.URL+"/auth?") {
+		t.Fatalf("the login leads to %s", location)
+	}
+	q := u.Query()
+	if q.Get("response_type") != "code" || q.Get("code_challenge_method") != "S256" || q.Get("code_challenge") == "" ||
+		q.Get("state") == "" || q.Get("nonce") == "" || !strings.Contains(q.Get("scope"), "openid") {
+		t.Errorf("the login asks %v", q)
+	}
+	claims := map[string]any{
+		"sub": "subject-1", "aud": q.Get("client_id"), "nonce": q.Get("nonce"), "preferred_username": "ann", "name": "Ann Lee",
+		"email": "ann@example.com", "email_verified": true, "groups": []string{"staff"}, "repository": nil, "ref": nil,
+	}
+	maps.Copy(claims, change)
+	code := rand.Text()
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.codes == nil {
+		i.codes = map[string]authorization{}
+	}
+	i.codes[code] = authorization{q.Get("code_challenge"), q.Get("redirect_uri"), q.Get("client_id"), claims, now}
+	return url.Values{"code": {code}, "state": {q.Get("state")}, "iss": {i.URL}}
+}
+
+// token answers the token endpoint: a code works once, for its client, redirect
+// address and PKCE verifier.
+func (i *Issuer) token(w http.ResponseWriter, r *http.Request) {
+	i.mu.Lock()
+	a, ok := i.codes[r.FormValue("code")]
+	delete(i.codes, r.FormValue("code"))
+	i.mu.Unlock()
+	client, secret, basic := r.BasicAuth()
+	if !basic {
+		client, secret = r.FormValue("client_id"), r.FormValue("client_secret")
+	}
+	sum := sha256.Sum256([]byte(r.FormValue("code_verifier")))
+	if !ok || r.Method != http.MethodPost || r.FormValue("grant_type") != "authorization_code" || client != a.client || secret != ClientSecret ||
+		r.FormValue("redirect_uri") != a.redirect || base64.RawURLEncoding.EncodeToString(sum[:]) != a.challenge {
+		w.WriteHeader(http.StatusBadRequest)
+		_ = json.NewEncoder(w).Encode(map[string]string{"error": "invalid_grant"})
+		return
+	}
+	text, err := i.sign(a.at, a.claims)
+	if err != nil {
+		w.WriteHeader(http.StatusInternalServerError)
+		return
+	}
+	_ = json.NewEncoder(w).Encode(map[string]any{"access_token": "x", "token_type": "Bearer", "expires_in": 60, "id_token": text})
 }
 
 // Start starts an issuer.
@@ -72,6 +144,8 @@ func (i *Issuer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		_ = json.NewEncoder(w).Encode(map[string]any{"keys": []map[string]string{{
 			"kty": "EC", "crv": "P-256", "kid": "1", "use": "sig", "alg": "ES256", "x": text(point[1:33]), "y": text(point[33:]),
 		}}})
+	case "/token":
+		i.token(w, r)
 	default:
 		w.WriteHeader(http.StatusNotFound)
 	}
@@ -82,6 +156,14 @@ func (i *Issuer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // replace others; nil removes one.
 func (i *Issuer) Token(t testing.TB, now time.Time, change map[string]any) string {
 	t.Helper()
+	text, err := i.sign(now, change)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
+}
+
+func (i *Issuer) sign(now time.Time, change map[string]any) (string, error) {
 	claims := jwt.MapClaims{
 		"iss": i.URL, "aud": "repod", "sub": "repo:acme/tool:ref:refs/heads/main", "jti": rand.Text(),
 		"iat": now.Unix(), "nbf": now.Unix(), "exp": now.Add(5 * time.Minute).Unix(),
@@ -91,9 +173,5 @@ func (i *Issuer) Token(t testing.TB, now time.Time, change map[string]any) strin
 	maps.DeleteFunc(claims, func(_ string, v any) bool { return v == nil })
 	token := jwt.NewWithClaims(jwt.SigningMethodES256, claims)
 	token.Header["kid"] = "1"
-	text, err := token.SignedString(i.key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return text
+	return token.SignedString(i.key)
 }
