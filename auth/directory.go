@@ -62,8 +62,15 @@ func (s *Service) directoryLogin(ctx context.Context, known *User, username, pas
 	default:
 		u, err = s.refresh(ctx, d, c)
 	}
+	if errors.Is(err, errNotOfDirectory) {
+		return User{}, errNotOfDirectory.Error(), nil
+	}
 	return u, "", err
 }
+
+// errNotOfDirectory refuses a login by the directory to a user of that name who
+// was made elsewhere while the directory was asked: its password is another.
+var errNotOfDirectory = errors.New("not a user of the directory")
 
 // provision creates the user of a first login.
 func (s *Service) provision(ctx context.Context, d DirectoryUser, c Client) (User, error) {
@@ -88,8 +95,11 @@ func (s *Service) provision(ctx context.Context, d DirectoryUser, c Client) (Use
 		u.Email = ""
 		err = s.Store.CreateUser(ctx, u, e)
 	}
-	if errors.Is(err, ErrUserExists) { // another login was faster
-		return s.Store.User(ctx, u.Username)
+	if errors.Is(err, ErrUserExists) { // another login was faster, or an administrator
+		u, err = s.Store.User(ctx, u.Username)
+		if err == nil && u.AuthSource != SourceLDAP {
+			err = errNotOfDirectory
+		}
 	}
 	if err != nil {
 		return User{}, fmt.Errorf("create a user of the directory: %w", err)
@@ -118,6 +128,9 @@ func (s *Service) refresh(ctx context.Context, d DirectoryUser, c Client) (User,
 	e := s.event(ActionUserUpdate, "system", c)
 	edit := func(withEmail, withRoles bool) (User, error) {
 		return s.Store.EditUser(ctx, d.Username, func(u *User) (Event, error) {
+			if u.AuthSource != SourceLDAP {
+				return Event{}, errNotOfDirectory
+			}
 			before := *u
 			d.describe(u)
 			if !withEmail {

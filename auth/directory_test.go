@@ -241,3 +241,71 @@ func TestValidEmail(t *testing.T) {
 		}
 	}
 }
+
+// during runs something while the directory is asked.
+type during struct {
+	auth.Directory
+	do func()
+}
+
+func (d during) Login(ctx context.Context, username, password string) (auth.DirectoryUser, error) {
+	d.do()
+	return d.Directory.Login(ctx, username, password)
+}
+
+// The directory's password opens no local user, not even one that was made
+// while the directory was asked, and leaves the user as it is.
+func TestDirectoryLocalMeanwhile(t *testing.T) {
+	for name, known := range map[string]bool{"first login": false, "later login": true} {
+		t.Run(name, func(t *testing.T) {
+			w, d := withDirectory(t)
+			if known {
+				if _, err := w.directoryLogin(t, "ann", "directory"); err != nil {
+					t.Fatal(err)
+				}
+			}
+			w.Directory = during{d, func() {
+				if known {
+					if err := w.mem.DeleteUser(t.Context(), "ann", auth.Event{}); err != nil {
+						t.Fatal(err)
+					}
+				}
+				w.addUser(t, "Ann", nil, auth.Admin)
+			}}
+			if token, err := w.directoryLogin(t, "ann", "directory"); !errors.Is(err, auth.ErrInvalidCredentials) || token != "" {
+				t.Errorf("Login = %q, %v", token, err)
+			}
+			u, err := w.mem.User(t.Context(), "ann")
+			if err != nil || u.AuthSource != auth.SourceLocal || !slices.Equal(u.Roles, []auth.Role{auth.Admin}) {
+				t.Errorf("user is %+v, %v", u, err)
+			}
+		})
+	}
+}
+
+// With the password, open resets end.
+func TestPasswordEndsResets(t *testing.T) {
+	for name, change := range map[string]func(w *world, session auth.Principal) error{
+		"by an administrator": func(w *world, _ auth.Principal) error {
+			return w.SetPassword(t.Context(), auth.Principal{Name: "system"}, "bob", "Better horse 2", client)
+		},
+		"by the user": func(w *world, session auth.Principal) error {
+			return w.ChangePassword(t.Context(), session, password, "Better horse 2", client)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			w.addUser(t, "bob", func(u *auth.User) { u.Email = "bob@example.com" }, auth.Viewer)
+			mail, ok, err := w.IssueReset(t.Context(), "1", "bob@example.com")
+			if !ok || err != nil {
+				t.Fatalf("IssueReset: %t, %v", ok, err)
+			}
+			if err := change(w, w.who(t, w.login(t, "bob"))); err != nil {
+				t.Fatal(err)
+			}
+			if err := w.ResetPassword(t.Context(), string(mail.Token), "Other horse 3", client); !errors.Is(err, auth.ErrInvalidReset) {
+				t.Errorf("ResetPassword with a token from before: %v", err)
+			}
+		})
+	}
+}

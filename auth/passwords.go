@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 )
 
 // hash hashes a password when a slot is free.
@@ -69,9 +68,6 @@ func (s *Service) SetPassword(ctx context.Context, by Principal, username, passw
 	if err := s.audited(ctx, e, err); err != nil {
 		return err
 	}
-	if err := s.Store.EndResets(ctx, u.Username); err != nil {
-		return fmt.Errorf("end password resets: %w", err)
-	}
 	s.logins.forgive(u.Username)
 	return nil
 }
@@ -116,7 +112,7 @@ func setPassword(hash Secret, keep string, event func() Event) func(u *User) (Ev
 }
 
 // ChangePassword gives the user of a session a new password. The session lives
-// on, the user's others end. A wrong current password counts as a failed login
+// on, the user's others and open resets end. A wrong current password counts as a failed login
 // of the user from that address, and is throttled like one. Errors:
 // ErrTokenNotAllowed for a principal without session, ErrWrongPassword, a
 // [*ThrottledError], a [*PolicyError], ErrDirectoryManaged for a user who is

@@ -67,7 +67,7 @@ type UserStore interface {
 	// another goroutine; what it does to Username, ExternalID and CreatedAt is
 	// ignored.
 	// The event that it returns is recorded with the change, or none when its
-	// Action is empty.
+	// Action is empty. When PasswordHash changes, all resets of the user end.
 	//
 	// An error of edit is returned as it is. ErrUserNotFound; ErrEmailTaken;
 	// ErrLastAdmin when the user was the last active one with the role Admin
@@ -149,9 +149,6 @@ type ResetStore interface {
 	// resets of that user. ErrInvalidReset as for ResetByHash: of concurrent
 	// calls one succeeds.
 	UseReset(ctx context.Context, hash Secret, at time.Time, edit func(u *User) (Event, error)) error
-
-	// EndResets ends all resets of a user.
-	EndResets(ctx context.Context, username string) error
 }
 
 // Actions of events.

@@ -94,8 +94,3 @@ func (d *DB) UseReset(ctx context.Context, hash auth.Secret, at time.Time, edit 
 		return t.endResets(auth.FoldUsername(r.Username))
 	})
 }
-
-// EndResets implements [auth.Store].
-func (d *DB) EndResets(ctx context.Context, username string) error {
-	return d.update(ctx, func(t *tx) error { return t.endResets(auth.FoldUsername(username)) })
-}

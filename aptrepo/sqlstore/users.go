@@ -202,6 +202,9 @@ func (t *tx) editUser(username string, edit func(u *auth.User) (auth.Event, erro
 		password_hash = ?, token_version = ?, kept_session = ?, last_login = ? WHERE folded = ?`,
 		u.Email, orNull(auth.FoldEmail(u.Email)), u.FullName, roleNames(u.Roles), integer(u.Active), u.AuthSource,
 		string(u.PasswordHash), u.TokenVersion, u.KeptSession, micros(u.LastLogin), folded)
+	if err == nil && u.PasswordHash != before.PasswordHash {
+		err = t.endResets(folded)
+	}
 	if err != nil {
 		return auth.User{}, err
 	}

@@ -206,7 +206,7 @@ func lastAdmin(ctx context.Context, s Store) error {
 }
 
 func lastAdminRace(ctx context.Context, s Store) error {
-	const n = 12
+	const n = 50
 	name := func(i int) string { return fmt.Sprintf("admin-%d", i) }
 	for i := range n {
 		if err := create(ctx, s, admin, name(i)); err != nil {
@@ -298,6 +298,13 @@ func resetRoundTrip(ctx context.Context, s Store) error {
 
 func resetEnds(ctx context.Context, s Store) error {
 	refused := errors.New("refused")
+	edit := func(what string, change func(*auth.User)) error {
+		_, err := s.EditUser(ctx, "ANN", func(u *auth.User) (auth.Event, error) {
+			change(u)
+			return auth.Event{}, nil
+		})
+		return wantErr(what, err, nil)
+	}
 	first, second, third, others := reset(1, "ann"), reset(2, "Ann"), reset(3, "ann"), reset(4, "bob")
 	return errors.Join(
 		create(ctx, s, nil, "ann", "bob"),
@@ -312,8 +319,9 @@ func resetEnds(ctx context.Context, s Store) error {
 		}), refused),
 		wantUser(ctx, s, "ann", user("ann")),
 		wantOpen(ctx, s, second, epoch, nil), // not used up
-		wantErr("EndResets", s.EndResets(ctx, "ANN"), nil),
-		wantErr("EndResets of nobody", s.EndResets(ctx, "nobody"), nil),
+		edit("renaming", func(u *auth.User) { u.FullName = "changed" }),
+		wantOpen(ctx, s, second, epoch, nil),
+		edit("another password", func(u *auth.User) { u.PasswordHash = "another" }),
 		wantOpen(ctx, s, second, epoch, auth.ErrInvalidReset),
 		wantReset(ctx, s, third, third, nil),
 		wantErr("DeleteUser", s.DeleteUser(ctx, "ann", auth.Event{}), nil),

@@ -110,8 +110,6 @@ func (s forgetful) EditUser(ctx context.Context, name string, edit func(*auth.Us
 	})
 }
 
-func (s forgetful) EndResets(context.Context, string) error { return nil }
-
 func (s forgetful) Rehash(ctx context.Context, name string, _, hash auth.Secret) error {
 	return s.editUser(ctx, name, auth.Event{}, func(u *auth.User) { u.PasswordHash = hash })
 }
@@ -167,10 +165,8 @@ func (s lenient) UseReset(ctx context.Context, hash auth.Secret, at time.Time, e
 		return err
 	}
 	time.Sleep(20 * time.Millisecond)
-	if _, err := s.Mem.EditUser(ctx, r.Username, edit); err != nil {
-		return err
-	}
-	return s.EndResets(ctx, r.Username)
+	_, err = s.Mem.EditUser(ctx, r.Username, edit)
+	return err
 }
 
 // reckless lets anybody go, and anybody in.
@@ -222,12 +218,12 @@ func TestChecksCatch(t *testing.T) {
 		{"checkThenAct", func(m *Mem) Store { return checkThenAct{m} }, []string{"FirstUserRace", "TokenNameRace"}},
 		{"eager", func(m *Mem) Store { return eager{m} }, []string{"UserNames", "UserByExternalID", "EmailTaken", "Messages", "RevokeToken"}},
 		{"forgetful", func(m *Mem) Store { return forgetful{m} },
-			[]string{"RecordLogin", "Rehash", "EditUser", "LastAdmin", "ResetEnds", "Messages", "TouchToken", "RevokeSession", "Record", "CanceledContext"}},
+			[]string{"RecordLogin", "Rehash", "EditUser", "LastAdmin", "Messages", "TouchToken", "RevokeSession", "Record", "CanceledContext"}},
 		{"lossy", func(m *Mem) Store { return lossy{m} },
 			[]string{"UserRoundTrip", "UserNames", "FirstUser", "RecordLogin", "Rehash", "EmailTaken", "EditUser",
 				"EditUserRace", "DeleteUser", "LastAdmin", "ResetRoundTrip", "ResetEnds", "TokenRoundTrip", "TokenOrder", "TokenNameTaken", "TouchToken"}},
 		{"lenient", func(m *Mem) Store { return lenient{m} },
-			[]string{"EmailTaken", "EditUser", "EditUserRace", "LastAdmin", "LastAdminRace", "ResetRace"}},
+			[]string{"EmailTaken", "EditUser", "EditUserRace", "LastAdmin", "LastAdminRace", "ResetEnds", "ResetRace"}},
 		{"reckless", func(m *Mem) Store { return reckless{m} },
 			[]string{"UserByEmail", "LastAdmin", "ResetEnds", "ResetLimit", "FactorRoundTrip"}},
 		{"stubborn", func(m *Mem) Store { return stubborn{m} }, []string{"TokenOrder", "TokenNameTaken", "CanceledContext"}},
@@ -235,7 +231,8 @@ func TestChecksCatch(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			var failed []string
 			for _, c := range Checks() {
-				if err := c.Func(t.Context(), tt.store(new(Mem))); err != nil {
+				// Whether reckless keeps an administrator depends on who goes last.
+				if err := c.Func(t.Context(), tt.store(new(Mem))); err != nil && !(tt.name == "reckless" && c.Name == "LastAdminRace") {
 					failed = append(failed, c.Name)
 				}
 			}

@@ -223,7 +223,11 @@ func (m *Mem) Rehash(ctx context.Context, username string, old, hash auth.Secret
 // EditUser implements auth.UserStore.
 func (m *Mem) EditUser(ctx context.Context, username string, edit func(*auth.User) (auth.Event, error)) (u auth.User, err error) {
 	err = m.read(ctx, func() error {
+		before := m.users[auth.FoldUsername(username)].PasswordHash
 		u, err = m.edit(username, edit)
+		if err == nil && u.PasswordHash != before {
+			m.endResets(auth.FoldUsername(username))
+		}
 		return err
 	})
 	return u, err
@@ -489,14 +493,6 @@ func (m *Mem) UseReset(ctx context.Context, hash auth.Secret, at time.Time, edit
 			return err
 		}
 		m.endResets(auth.FoldUsername(r.Username))
-		return nil
-	})
-}
-
-// EndResets implements auth.ResetStore.
-func (m *Mem) EndResets(ctx context.Context, username string) error {
-	return m.read(ctx, func() error {
-		m.endResets(auth.FoldUsername(username))
 		return nil
 	})
 }
