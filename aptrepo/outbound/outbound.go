@@ -71,9 +71,16 @@ var special = []struct {
 	{netip.MustParsePrefix("127.0.0.0/8"), loopback},
 	{netip.MustParsePrefix("::1/128"), loopback},
 
-	{netip.MustParsePrefix("100.100.100.200/32"), never}, // a cloud's metadata
-	{netip.MustParsePrefix("fd00:ec2::254/128"), never},  // another's
-	{netip.MustParsePrefix("fd20:ce::254/128"), never},   // another's
+	// Where clouds keep metadata and credentials outside link-local networks.
+	{netip.MustParsePrefix("100.100.100.200/32"), never},     // Alibaba
+	{netip.MustParsePrefix("168.63.129.16/32"), never},       // Azure's WireServer
+	{netip.MustParsePrefix("192.0.0.192/32"), never},         // Oracle, classic
+	{netip.MustParsePrefix("fd00:42::42/128"), never},        // Scaleway
+	{netip.MustParsePrefix("fd00:100::100:200/128"), never},  // Alibaba
+	{netip.MustParsePrefix("fd00:a9fe:a9fe::1/128"), never},  // Linode
+	{netip.MustParsePrefix("fd00:c1::a9fe:a9fe/128"), never}, // Oracle
+	{netip.MustParsePrefix("fd00:ec2::/32"), never},          // AWS: metadata, credentials of pods
+	{netip.MustParsePrefix("fd20:ce::254/128"), never},       // Google
 
 	{netip.MustParsePrefix("10.0.0.0/8"), private},
 	{netip.MustParsePrefix("172.16.0.0/12"), private},

@@ -24,7 +24,7 @@ func FuzzExpand(f *testing.F) {
 				}
 				t.Fatalf("%q becomes a filter with tag %d", value, packet.Tag)
 			}
-			if got := string(packet.Children[1].ByteValue); got != "" && got != value {
+			if got := packet.Children[1].Data.String(); got != value {
 				t.Fatalf("%q is compared as %q", value, got)
 			}
 		}

@@ -172,10 +172,14 @@ func (s *session) login(username, password string) (auth.DirectoryUser, error) {
 }
 
 // refusesPassword reports whether a server has looked at name and password,
-// and said no.
+// and said no. Some answer constraintViolation for an account that is locked,
+// and unwillingToPerform for one that is disabled or expired, the latter only
+// after the right password: any other answer to the client would tell that it
+// was right.
 func refusesPassword(err error) bool {
 	return goldap.IsErrorAnyOf(err, goldap.LDAPResultInvalidCredentials, goldap.LDAPResultNoSuchObject,
-		goldap.LDAPResultInappropriateAuthentication, goldap.LDAPResultInvalidDNSyntax)
+		goldap.LDAPResultInappropriateAuthentication, goldap.LDAPResultInvalidDNSyntax,
+		goldap.LDAPResultConstraintViolation, goldap.LDAPResultUnwillingToPerform)
 }
 
 // find returns the one entry of a user name.

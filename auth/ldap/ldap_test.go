@@ -4,12 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	goldap "github.com/go-ldap/ldap/v3"
 
 	"github.com/repod-io/repod/auth"
 	"github.com/repod-io/repod/auth/ldap"
@@ -100,6 +103,7 @@ func TestLogin(t *testing.T) {
 		"groups":            {"alice", "alicepw", nil, "alice <alice@test.example> Alice Lee uploader,maintainer"},
 		"name in capitals":  {"ALICE", "alicepw", nil, "alice <alice@test.example> Alice Lee uploader,maintainer"},
 		"DN with escapes":   {"comma", "commapw", nil, "comma <twin@test.example> Comma, #1 (x)* uploader"},
+		"anonymous":         {"alice", "alicepw", func(c *ldap.Config) { c.BindDN, c.BindPassword = "", "" }, "alice <alice@test.example> Alice Lee uploader,maintainer"},
 		"default role":      {"bob", "bobpw", nil, "Bob <twin@test.example> Bob viewer"},
 		"no role":           {"bob", "bobpw", func(c *ldap.Config) { c.DefaultRole = 0 }, auth.ErrInvalidCredentials.Error()},
 		"memberOf":          {"alice", "alicepw", func(c *ldap.Config) { c.GroupBaseDN, c.AttrGroups = "", "memberOf" }, "alice <alice@test.example> Alice Lee uploader,maintainer"},
@@ -180,13 +184,6 @@ func TestReferrals(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer trap.Close()
-	caught := make(chan struct{})
-	go func() {
-		if conn, err := trap.Accept(); err == nil {
-			conn.Close()
-			close(caught)
-		}
-	}()
 	elsewhere := "ldap://" + trap.Addr().String() + "/"
 	server := slapdtest.Start(t, people+fmt.Sprintf(`dn: ou=elsewhere,dc=test,dc=example
 objectClass: referral
@@ -206,11 +203,55 @@ ref: %sou=people,dc=evil
 	if _, err := directory(config(server), outside).Login(t.Context(), "alice", "alicepw"); !errors.Is(err, auth.ErrDirectoryUnavailable) {
 		t.Errorf("outside: %v", err)
 	}
-	select {
-	case <-caught:
-		t.Error("a reference was followed")
-	default:
+	// The trap accepts in the order of arrival: ours must be the first to come.
+	ours, err := net.Dial("tcp", trap.Addr().String())
+	if err != nil {
+		t.Fatal(err)
 	}
+	defer ours.Close()
+	first, err := trap.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer first.Close()
+	if first.RemoteAddr().String() != ours.LocalAddr().String() {
+		t.Error("a reference was followed")
+	}
+}
+
+// Whose group gets another name has another role from the next login on.
+func TestGroupRenamed(t *testing.T) {
+	server := slapdtest.Start(t, people)
+	d := directory(config(server), nil)
+	login := func(want string) {
+		t.Helper()
+		u, err := d.Login(t.Context(), "alice", "alicepw")
+		if err != nil || names(u.Roles) != want {
+			t.Fatalf("roles are %q, %v; want %s", names(u.Roles), err, want)
+		}
+	}
+	login("uploader,maintainer")
+	conn, err := goldap.DialURL(server.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if err := conn.Bind(slapdtest.AdminDN, slapdtest.AdminPassword); err != nil {
+		t.Fatal(err)
+	}
+	rename := func(from, to string) {
+		t.Helper()
+		dn := "cn=" + from + ",ou=groups," + slapdtest.BaseDN
+		if err := conn.ModifyDN(goldap.NewModifyDNRequest(dn, "cn="+to, true, "")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	rename("maintainers", "former")
+	login("uploader")
+	rename("Upload Team", "team")
+	login("viewer")
+	rename("former", "maintainers")
+	login("maintainer")
 }
 
 func TestDown(t *testing.T) {
@@ -226,7 +267,7 @@ func TestDown(t *testing.T) {
 // end a login in its time.
 func TestBadServers(t *testing.T) {
 	for name, serve := range map[string]func(conn net.Conn){
-		"hangs":    func(conn net.Conn) { _, _ = conn.Read(make([]byte, 1<<20)); select {} },
+		"hangs":    func(conn net.Conn) { _, _ = io.Copy(io.Discard, conn) },
 		"closes":   func(conn net.Conn) { conn.Close() },
 		"hangs up": func(conn net.Conn) { _, _ = conn.Read(make([]byte, 10)); conn.Close() },
 		"rubbish": func(conn net.Conn) {

@@ -72,6 +72,7 @@ func open(ctx context.Context, c Config, dial func(context.Context, string, stri
 	if err != nil {
 		return nil, &StepError{StepConnect, err}
 	}
+	raw = &boundedConn{Conn: raw, left: maxAnswers}
 	if deadline, ok := ctx.Deadline(); ok {
 		_ = raw.SetDeadline(deadline) // a connection that cannot have one is cut by ctx
 	}
@@ -84,6 +85,26 @@ func open(ctx context.Context, c Config, dial func(context.Context, string, stri
 		return nil, &StepError{StepBind, err}
 	}
 	return s, nil
+}
+
+// maxAnswers bounds what a server may send in one session, in bytes, so that
+// none fills our memory: a size limit is only a wish. It is room for a user in
+// thousands of groups.
+const maxAnswers = 1 << 20
+
+// A boundedConn is a connection of which only so much can be read.
+type boundedConn struct {
+	net.Conn
+	left int // bytes; one goroutine reads at a time
+}
+
+func (c *boundedConn) Read(p []byte) (int, error) {
+	if c.left <= 0 {
+		return 0, fmt.Errorf("the server sent more than %d bytes", maxAnswers)
+	}
+	n, err := c.Conn.Read(p[:min(len(p), c.left)])
+	c.left -= n
+	return n, err
 }
 
 // address returns what to dial, the server's name, and whether TLS comes first.
@@ -166,6 +187,9 @@ func (s *session) bindService() error {
 // come beside them, are left alone.
 func (s *session) search(base string, scope, limit int, filter string, attributes []string) ([]*goldap.Entry, error) {
 	result, err := s.conn.Search(goldap.NewSearchRequest(base, scope, goldap.NeverDerefAliases, limit, 0, false, filter, attributes, nil))
+	if goldap.IsErrorWithCode(err, goldap.ErrorFilterCompile) {
+		return nil, errors.New("the filter is malformed") // the cause quotes it, with the user's name
+	}
 	if err != nil {
 		return nil, err
 	}
