@@ -48,8 +48,9 @@ func (h AuditHead) Sign(key []byte) AuditHead {
 	return h
 }
 
-// genuine reports whether the head was signed by key.
-func (h AuditHead) genuine(key []byte) bool {
+// SignedBy reports whether the head was signed by key; with none, whether it is
+// not signed.
+func (h AuditHead) SignedBy(key []byte) bool {
 	return hmac.Equal([]byte(h.MAC), []byte(h.Sign(key).MAC))
 }
 
@@ -175,7 +176,7 @@ func (c *auditCheck) ends(head AuditHead, key []byte) {
 		c.broken(last+1, "the log ends at entry %d, not %d", last, head.ID)
 	case c.report.Head != head.Hash:
 		c.broken(last, "entry %d is not the one that the head names", last)
-	case key != nil && !head.genuine(key):
+	case key != nil && !head.SignedBy(key):
 		c.broken(max(last, 1), "the head is not signed by this server's key")
 	case last < c.mark.ID:
 		c.broken(last+1, "the log ends at entry %d and has had %d: it was cut off, or the database was restored from a backup (see VerifyAudit)",
@@ -194,7 +195,7 @@ func (r *Repo) readAuditMark(ctx context.Context) (AuditHead, error) {
 		return AuditHead{}, err
 	}
 	var mark AuditHead
-	if err := json.Unmarshal(data, &mark); err != nil || !mark.genuine(AuditKey(r.SecretKey)) {
+	if err := json.Unmarshal(data, &mark); err != nil || !mark.SignedBy(AuditKey(r.SecretKey)) {
 		r.logger().WarnContext(ctx, "the audit head in storage is not this server's", "key", auditMark)
 		return AuditHead{}, nil
 	}
@@ -204,16 +205,26 @@ func (r *Repo) readAuditMark(ctx context.Context) (AuditHead, error) {
 // markInterval is how often the head is put into storage while entries come.
 const markInterval = time.Minute
 
-// markAudit puts the present head into storage, unless the log does not reach
-// the one there: then it stays, for VerifyAudit to find.
+// markAudit puts the present head into storage, if the chain leads there from
+// the earlier one. If it does not, that one stays, for VerifyAudit to find: else
+// a log that was made anew, or has been cut off and has grown again, would be
+// taken for sound from the next mark on. What it reads is what was written since
+// the earlier mark, at first the whole log.
 func (r *Repo) markAudit(ctx context.Context) error {
-	head, err := r.Store.AuditHead(ctx)
+	mark, err := r.readAuditMark(ctx) // first: another server may move it on
 	if err != nil {
 		return err
 	}
-	mark, err := r.readAuditMark(ctx)
-	if err != nil || head.ID <= mark.ID || !head.genuine(AuditKey(r.SecretKey)) {
+	head, err := r.Store.AuditHead(ctx)
+	if err != nil || head.ID == mark.ID && head.Hash == mark.Hash {
 		return err
+	}
+	c := auditCheck{report: AuditReport{LastID: mark.ID, Head: mark.Hash}, mark: mark}
+	if err := c.entries(ctx, r.Store, head.ID); err != nil {
+		return err
+	}
+	if c.ends(head, AuditKey(r.SecretKey)); c.report.BrokenAt != 0 {
+		return fmt.Errorf("the audit log was tampered with (repod fsck tells more): %s", c.report.Detail)
 	}
 	data, err := json.Marshal(head)
 	if err != nil {

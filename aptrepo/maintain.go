@@ -104,7 +104,7 @@ func (r *Repo) markAtEnd(ctx context.Context) {
 
 func (r *Repo) logMark(ctx context.Context, err error) {
 	if err != nil && ctx.Err() == nil {
-		r.logger().WarnContext(ctx, "the head of the audit log could not be put into storage", "error", err)
+		r.logger().WarnContext(ctx, "the head of the audit log was not put into storage", "error", err)
 	}
 }
 

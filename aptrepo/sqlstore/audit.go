@@ -14,12 +14,20 @@ import (
 type chainHead struct {
 	id   int64
 	hash string
+	// forged says that somebody without the key has written the head in the
+	// database. Signing what is appended to it would make it genuine.
+	forged bool
 }
+
+// notSigned is the MAC behind a forged head. Unlike an empty one, it stays.
+const notSigned = "not signed"
 
 // SignAudit makes the database sign the head of the audit log with a key,
 // which [aptrepo.AuditKey] derives, in the transactions that move it. Call it
-// before anything is written. A database that was written without a key is
-// signed now, as it is.
+// before anything is written; all that write the database need the same key
+// from then on. A database that was written without a key is signed now, as it
+// is. A head that another has changed is never signed again: what is appended to
+// it is recorded, but verification fails from there on.
 func (d *DB) SignAudit(ctx context.Context, key []byte) error {
 	d.auditKey = key
 	return d.update(ctx, func(t *tx) error {
@@ -27,6 +35,7 @@ func (d *DB) SignAudit(ctx context.Context, key []byte) error {
 		if _, err := get(t, "SELECT mac FROM audit_head", nil, &mac); err != nil || mac != "" {
 			return err
 		}
+		t.batch.head.forged = false
 		return t.batch.head.save(t, key)
 	})
 }
@@ -43,17 +52,20 @@ func (d *DB) AuditHead(ctx context.Context) (h aptrepo.AuditHead, err error) {
 	return h, err
 }
 
-func lockHead(q *session) (chainHead, error) {
-	var h chainHead
-	found, err := get(q, q.dialect.lockHead(), nil, &h.id, &h.hash)
+func lockHead(q *session, key []byte) (chainHead, error) {
+	var h aptrepo.AuditHead
+	found, err := get(q, q.dialect.lockHead(), nil, &h.ID, &h.Hash, &h.MAC)
 	if err == nil && !found {
 		err = errors.New("the head of the audit chain is gone")
 	}
-	return h, err
+	return chainHead{h.ID, h.Hash, key != nil && !h.SignedBy(key)}, err
 }
 
 func (h chainHead) save(q querier, key []byte) error {
-	mac := aptrepo.AuditHead{ID: h.id, Hash: h.hash}.Sign(key).MAC
+	mac := notSigned
+	if !h.forged {
+		mac = aptrepo.AuditHead{ID: h.id, Hash: h.hash}.Sign(key).MAC
+	}
 	_, err := q.exec("UPDATE audit_head SET last_id = ?, last_hash = ?, mac = ?", h.id, h.hash, mac)
 	return err
 }
@@ -80,7 +92,7 @@ func (t *tx) Audit(e aptrepo.AuditEntry) error {
 	if err != nil {
 		return err
 	}
-	*head = chainHead{e.ID, hash}
+	head.id, head.hash = e.ID, hash
 	return nil
 }
 

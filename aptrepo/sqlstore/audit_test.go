@@ -3,6 +3,7 @@ package sqlstore
 import (
 	"context"
 	"fmt"
+	"io"
 	"log/slog"
 	"slices"
 	"strings"
@@ -125,17 +126,9 @@ func TestVerifyAudit(t *testing.T) {
 		"emptied": {true, func(t *testing.T, db *DB) {
 			tamper(t, db, "DELETE FROM audit", "UPDATE audit_head SET last_id = 0, last_hash = ''")
 		}, 1, "not signed"},
-		"made anew": {false, func(t *testing.T, db *DB) {
-			tamper(t, db, "UPDATE audit SET detail = 'x' WHERE id = 5")
-			again(t, db)
-			rechain(t, db, 5)
-		}, 10, "not signed"},
-		"made anew, marked": {true, func(t *testing.T, db *DB) {
-			tamper(t, db, "UPDATE audit SET detail = 'x' WHERE id = 5")
-			again(t, db)
-			rechain(t, db, 5)
-		}, 10, "is not what it was"},
-		"head changed": {false, func(t *testing.T, db *DB) { tamper(t, db, "UPDATE audit_head SET last_hash = 'x'") }, 10, "not the one that the head names"},
+		"made anew":         {false, madeAnew, 10, "not signed"},
+		"made anew, marked": {true, madeAnew, 10, "is not what it was"},
+		"head changed":      {false, func(t *testing.T, db *DB) { tamper(t, db, "UPDATE audit_head SET last_hash = 'x'") }, 10, "not the one that the head names"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			forBoth(t, func(t *testing.T, db *DB) {
@@ -204,6 +197,104 @@ func tamper2(t *testing.T, db *DB, head aptrepo.AuditHead) {
 	if err != nil {
 		t.Fatal(err)
 	}
+}
+
+// What was tampered with is not made sound by what the server itself does
+// afterwards: neither the signature of the next entry nor a later mark.
+func TestVerifyAuditLater(t *testing.T) {
+	for name, test := range map[string]struct {
+		unmarked bool
+		change   func(t *testing.T, db *DB)
+		brokenAt int64
+	}{
+		"made anew": {false, madeAnew, 10},
+		// Until the first mark, the signature alone tells.
+		"made anew, unmarked": {true, madeAnew, 14},
+		"made anew, unsigned": {false, func(t *testing.T, db *DB) {
+			madeAnew(t, db)
+			db.conn.MustExec("UPDATE audit_head SET mac = ''")
+			if err := db.SignAudit(t.Context(), db.auditKey); err != nil {
+				t.Fatal(err)
+			}
+		}, 10},
+		"cut off with its head": {false, func(t *testing.T, db *DB) {
+			tamper(t, db, "DELETE FROM audit WHERE id > 7",
+				"UPDATE audit_head SET last_id = 7, last_hash = (SELECT hash FROM audit WHERE id = 7)")
+		}, 10},
+	} {
+		t.Run(name, func(t *testing.T) {
+			forBoth(t, func(t *testing.T, db *DB) {
+				if db.dialect == Postgres {
+					emptied(t, db)
+				}
+				repo := audited(t, db)
+				if !test.unmarked {
+					mark(t, repo)
+				}
+				test.change(t, db)
+				for range 4 {
+					appendEntry(t, db, "an ordinary login")
+					mark(t, repo)
+				}
+				report, err := repo.VerifyAudit(t.Context())
+				if err != nil || report.BrokenAt != test.brokenAt {
+					t.Errorf("broken at %d (%s), %v; want %d", report.BrokenAt, report.Detail, err, test.brokenAt)
+				}
+			})
+		})
+	}
+}
+
+// madeAnew changes an entry and all hashes from there on.
+func madeAnew(t *testing.T, db *DB) {
+	t.Helper()
+	tamper(t, db, "UPDATE audit SET detail = 'x' WHERE id = 5")
+	again(t, db)
+	rechain(t, db, 5)
+}
+
+// A mark moves on over what is sound, and only that.
+func TestMarkMovesOn(t *testing.T) {
+	db := openSQLite(t)
+	repo := audited(t, db)
+	restored, err := db.AuditHead(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{`"id":11,`, `"id":12,`} {
+		appendEntry(t, db, "later")
+		mark(t, repo)
+		if got := storedMark(t, repo); !strings.Contains(got, want) {
+			t.Errorf("mark %s, want %s", got, want)
+		}
+	}
+	// An earlier state, put back with its own signature, grows past the mark.
+	tamper(t, db, "DELETE FROM audit WHERE id > 10")
+	tamper2(t, db, restored)
+	for range 4 {
+		appendEntry(t, db, "another")
+		mark(t, repo)
+	}
+	if got := storedMark(t, repo); !strings.Contains(got, `"id":12,`) {
+		t.Errorf("mark %s", got)
+	}
+	if report, err := repo.VerifyAudit(t.Context()); err != nil || report.BrokenAt != 12 {
+		t.Errorf("broken at %d (%s), %v", report.BrokenAt, report.Detail, err)
+	}
+}
+
+func storedMark(t *testing.T, repo *aptrepo.Repo) string {
+	t.Helper()
+	f, _, err := repo.Storage.Open(t.Context(), "audit/head.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	data, err := io.ReadAll(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(data)
 }
 
 func TestAuditPage(t *testing.T) {

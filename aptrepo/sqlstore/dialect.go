@@ -151,9 +151,9 @@ func (d Dialect) begin() string {
 // in the midst of a transaction must not block the others for ever.
 func (d Dialect) lockHead() string {
 	if d == SQLite {
-		return "SELECT last_id, last_hash FROM audit_head"
+		return "SELECT last_id, last_hash, mac FROM audit_head"
 	}
-	return `SELECT last_id, last_hash FROM audit_head,
+	return `SELECT last_id, last_hash, mac FROM audit_head,
 		(SELECT set_config('idle_in_transaction_session_timeout', '15000', true)) AS s FOR UPDATE OF audit_head`
 }
 

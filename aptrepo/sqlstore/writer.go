@@ -204,7 +204,7 @@ func (w *writer) tryBegin() (*batch, error) {
 	}
 	b := &batch{session: s, ran: make(chan struct{})}
 	if _, err = s.exec(w.db.dialect.begin()); err == nil {
-		b.head, err = lockHead(s)
+		b.head, err = lockHead(s, w.db.auditKey)
 	}
 	if err != nil {
 		w.abandon(s)
