@@ -67,10 +67,16 @@ func (s *Service) external(ctx context.Context, x ExternalUser, c Client) (u Use
 	}
 	e := s.event(ActionUserUpdate, "system", c)
 	u, err = s.Store.EditUser(ctx, u.Username, func(u *User) (Event, error) {
+		if u.ExternalID != x.ID { // made anew under that name, meanwhile
+			return Event{}, errNameOfAnother
+		}
 		var patch UserPatch
 		e.Target, e.Detail = u.Username, "by the issuer: "+patch.apply(u, roles)
 		return e, nil
 	})
+	if errors.Is(err, errNameOfAnother) {
+		return User{}, errNameOfAnother.Error(), nil
+	}
 	if errors.Is(err, ErrLastAdmin) {
 		s.log().WarnContext(ctx, "the issuer takes the role from the last administrator, who keeps it", "user", x.Username)
 		u, err = s.Store.UserByExternalID(ctx, x.ID)
@@ -80,6 +86,10 @@ func (s *Service) external(ctx context.Context, x ExternalUser, c Client) (u Use
 	}
 	return u, "", nil
 }
+
+// errNameOfAnother refuses the login of an issuer's user whose name here is
+// another's.
+var errNameOfAnother = errors.New("the user name belongs to another")
 
 func (s *Service) provisionExternal(ctx context.Context, x ExternalUser, roles []Role, c Client) (User, string, error) {
 	switch {
@@ -106,7 +116,7 @@ func (s *Service) provisionExternal(ctx context.Context, x ExternalUser, roles [
 		err = s.Store.CreateUser(ctx, u, e)
 	}
 	if errors.Is(err, ErrUserExists) {
-		return User{}, "the user name belongs to another", nil
+		return User{}, errNameOfAnother.Error(), nil
 	}
 	if err != nil {
 		return User{}, "", fmt.Errorf("create a user of the issuer: %w", err)

@@ -44,7 +44,7 @@ type Assertion struct {
 	ExpiresAt    time.Time
 	Repository   string // repository (GitHub), project_path (GitLab)
 	RepositoryID string // repository_id, project_id
-	Ref          string
+	Ref          string // full: refs/heads/main
 	Environment  string
 	Run          string // run_id, job_id: for the audit log
 }

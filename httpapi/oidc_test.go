@@ -16,8 +16,7 @@ import (
 func TestOIDCLogin(t *testing.T) {
 	issuer := oidctest.Start(t)
 	on := true
-	var f *fixture
-	f = newFixture(t, func(c *Config) {
+	f := newFixture(t, func(c *Config) {
 		c.Settings.Defaults.PublicURL = "https://repo.example.com"
 		c.OIDC = &oidc.Login{
 			Verifier: &oidc.Verifier{RootCAs: issuer.RootCAs, Now: c.Now}, Key: make([]byte, 32),

@@ -78,7 +78,23 @@ type claims struct {
 	JobID       string `json:"job_id"`
 
 	Ref         string `json:"ref"`
+	RefType     string `json:"ref_type"` // branch, tag
 	Environment string `json:"environment"`
+}
+
+// fullRef returns the full name of the ref. GitHub gives it; GitLab gives a
+// short one beside its type, and a branch may be called as a tag is, or
+// "refs/heads/main".
+func (c *claims) fullRef() string {
+	switch {
+	case c.ProjectPath == "":
+		return c.Ref
+	case c.RefType == "branch":
+		return "refs/heads/" + c.Ref
+	case c.RefType == "tag":
+		return "refs/tags/" + c.Ref
+	}
+	return ""
 }
 
 // Verify implements [auth.AssertionVerifier]: signature, issuer, audience and
@@ -108,7 +124,7 @@ func (v *Verifier) Verify(ctx context.Context, issuer, audience, token string) (
 	return auth.Assertion{
 		ID: c.ID, ExpiresAt: verified.Expiry,
 		Repository: cmp.Or(c.Repository, c.ProjectPath), RepositoryID: cmp.Or(c.RepositoryID, c.ProjectID),
-		Ref: c.Ref, Environment: c.Environment, Run: cmp.Or(c.RunID, c.JobID),
+		Ref: c.fullRef(), Environment: c.Environment, Run: cmp.Or(c.RunID, c.JobID),
 	}, nil
 }
 

@@ -43,9 +43,18 @@ func TestVerify(t *testing.T) {
 	if err != nil || got != want {
 		t.Errorf("Verify = %+v, %v; want %+v", got, err, want)
 	}
-	gitlab := map[string]any{"repository": nil, "repository_id": nil, "run_id": nil, "project_path": "acme/tool", "project_id": "9", "job_id": "3", "ref": "main"}
-	if got, err = v.Verify(t.Context(), issuer.URL, "repod", issuer.Token(t, now, gitlab)); err != nil || got.Repository != "acme/tool" || got.RepositoryID != "9" || got.Run != "3" || got.Ref != "main" {
-		t.Errorf("Verify of GitLab's = %+v, %v", got, err)
+	for _, of := range []struct{ ref, kind, want string }{
+		{"main", "branch", "refs/heads/main"}, {"v1", "tag", "refs/tags/v1"}, {"refs/tags/v1", "branch", "refs/heads/refs/tags/v1"},
+		{"refs/heads/main", "merge_request", ""},
+	} {
+		gitlab := map[string]any{
+			"repository": nil, "repository_id": nil, "run_id": nil, "project_path": "acme/tool", "project_id": "9", "job_id": "3",
+			"ref": of.ref, "ref_type": of.kind,
+		}
+		got, err := v.Verify(t.Context(), issuer.URL, "repod", issuer.Token(t, now, gitlab))
+		if err != nil || got.Repository != "acme/tool" || got.RepositoryID != "9" || got.Run != "3" || got.Ref != of.want {
+			t.Errorf("Verify of GitLab's = %+v, %v", got, err)
+		}
 	}
 	good := issuer.Token(t, now, nil)
 	parts := strings.Split(good, ".")

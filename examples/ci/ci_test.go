@@ -5,7 +5,9 @@ package ci
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
+	"net/http"
 	"net/http/httptest"
 	"net/netip"
 	"os"
@@ -13,6 +15,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/jmoiron/sqlx"
 	"gopkg.in/yaml.v3"
@@ -23,6 +26,8 @@ import (
 	"github.com/repod-io/repod/aptrepo/sqlstore"
 	"github.com/repod-io/repod/aptrepo/storage"
 	"github.com/repod-io/repod/auth"
+	"github.com/repod-io/repod/auth/oidc"
+	"github.com/repod-io/repod/auth/oidc/oidctest"
 	"github.com/repod-io/repod/deb/debtest"
 	"github.com/repod-io/repod/httpapi"
 )
@@ -34,6 +39,9 @@ type step struct {
 	script string
 	env    map[string]string
 }
+
+// A readJob reads a job from a file.
+type readJob func(t *testing.T, name string) job
 
 // githubJob reads the steps of a workflow's only job.
 func githubJob(t *testing.T, name string) job {
@@ -84,8 +92,8 @@ func readYAML(t *testing.T, name string, v any) {
 }
 
 // run carries out the job in a project whose make deb gives the package, with
-// the secrets that the build service would fill in.
-func (j job) run(t *testing.T, url, token string, pkg []byte) (output string, err error) {
+// the variables and the secret that the build service would fill in.
+func (j job) run(t *testing.T, url, token string, pkg []byte, service ...string) (output string, err error) {
 	t.Helper()
 	dir := t.TempDir()
 	makefile := "deb:\n\tcp built.deb mypackage_1.0.0_amd64.deb\n"
@@ -99,7 +107,7 @@ func (j job) run(t *testing.T, url, token string, pkg []byte) (output string, er
 	for _, s := range j {
 		cmd := exec.Command("bash", "-e", "-o", "pipefail", "-c", s.script)
 		cmd.Dir = dir
-		cmd.Env = append(os.Environ(), "REPOD_URL="+url, "REPOD_TOKEN="+token, "no_proxy=*")
+		cmd.Env = append(append(os.Environ(), service...), "REPOD_URL="+url, "REPOD_TOKEN="+token, "no_proxy=*")
 		for name, value := range s.env {
 			value = strings.ReplaceAll(value, "${{ secrets.REPOD_TOKEN }}", token)
 			value = strings.ReplaceAll(value, "https://repo.example.com", url)
@@ -114,9 +122,18 @@ func (j job) run(t *testing.T, url, token string, pkg []byte) (output string, er
 	return all.String(), nil
 }
 
-// serve starts a server with a distribution and returns its address, a token
-// that may upload, and the repository.
-func serve(t *testing.T) (url, token string, repo *aptrepo.Repo) {
+// A server has the distribution jammy.
+type server struct {
+	url   string
+	repo  *aptrepo.Repo
+	users *auth.Service
+	admin auth.Principal
+}
+
+// client is where administrators sit.
+var client = auth.Client{IP: netip.IPv6Loopback()}
+
+func serve(t *testing.T) *server {
 	t.Helper()
 	ctx := t.Context()
 	conn, err := sqlx.Open("sqlite", sqlstore.SQLiteDSN(filepath.Join(t.TempDir(), "repod.db")))
@@ -129,7 +146,7 @@ func serve(t *testing.T) (url, token string, repo *aptrepo.Repo) {
 	}
 	t.Cleanup(func() { db.Close() })
 	silent := slog.New(slog.DiscardHandler)
-	repo = &aptrepo.Repo{Storage: &storage.Mem{}, Store: db, Logger: silent}
+	repo := &aptrepo.Repo{Storage: &storage.Mem{}, Store: db, Logger: silent}
 	if _, err := repo.Init(ctx, aptrepo.Distribution{Codename: "jammy"}); err != nil {
 		t.Fatal(err)
 	}
@@ -143,62 +160,116 @@ func serve(t *testing.T) (url, token string, repo *aptrepo.Repo) {
 	}
 	srv := httptest.NewServer(handler)
 	t.Cleanup(srv.Close)
-	return srv.URL, uploaderToken(t, users), repo
+	return &server{srv.URL, repo, users, administrator(t, users)}
 }
 
-func uploaderToken(t *testing.T, users *auth.Service) string {
+func administrator(t *testing.T, users *auth.Service) auth.Principal {
 	t.Helper()
-	ctx, client := t.Context(), auth.Client{IP: netip.IPv6Loopback()}
 	const password = "Sesame-1234"
-	if _, _, err := users.Bootstrap(ctx, "admin", password); err != nil {
+	if _, _, err := users.Bootstrap(t.Context(), "admin", password); err != nil {
 		t.Fatal(err)
 	}
-	session, _, err := users.Login(ctx, "admin", password, client)
+	session, _, err := users.Login(t.Context(), "admin", password, client)
 	if err != nil {
 		t.Fatal(err)
 	}
-	admin, err := users.Authenticate(ctx, string(session))
+	admin, err := users.Authenticate(t.Context(), string(session))
 	if err != nil {
 		t.Fatal(err)
 	}
-	secret, _, err := users.CreateToken(ctx, admin, auth.TokenSpec{Name: "ci", Roles: []auth.Role{auth.Uploader}}, client)
-	if err != nil {
-		t.Fatal(err)
+	return admin
+}
+
+// published checks who has published the package.
+func (s *server) published(t *testing.T, by string) {
+	t.Helper()
+	a, err := s.repo.Artifact(t.Context(), aptrepo.Selection{Name: "mypackage", Version: "1.0.0"})
+	if err != nil || !a.PublishedIn("jammy") || a.UploadedBy != by {
+		t.Errorf("%+v, %v", a, err)
 	}
-	return string(secret)
 }
 
 func TestJobs(t *testing.T) {
 	need(t, "bash", "curl", "make")
-	for name, read := range map[string]func(*testing.T, string) job{
-		"github.yml":    githubJob,
-		"gitlab-ci.yml": gitlabJob,
-	} {
+	for name, read := range map[string]readJob{"github.yml": githubJob, "gitlab-ci.yml": gitlabJob} {
 		t.Run(name, func(t *testing.T) {
 			j := read(t, name)
 			if len(j) != 2 {
 				t.Fatalf("%d scripts, want build and upload", len(j))
 			}
-			url, token, repo := serve(t)
-			out, err := j.run(t, url, token, testPackage("first"))
+			s := serve(t)
+			secret, _, err := s.users.CreateToken(t.Context(), s.admin, auth.TokenSpec{Name: "ci", Roles: []auth.Role{auth.Uploader}}, client)
+			if err != nil {
+				t.Fatal(err)
+			}
+			out, err := j.run(t, s.url, string(secret), testPackage("first"))
 			if err != nil || !strings.Contains(out, `"indexed"`) {
 				t.Fatalf("%v\n%s", err, out)
 			}
-			a, err := repo.Artifact(t.Context(), aptrepo.Selection{Name: "mypackage", Version: "1.0.0"})
-			if err != nil || !a.PublishedIn("jammy") || a.UploadedBy != "token:ci" {
-				t.Errorf("%+v, %v", a, err)
-			}
+			s.published(t, "token:ci")
 			// What the server refuses must fail the job and be in its log.
-			out, err = j.run(t, url, token, testPackage("second"))
+			out, err = j.run(t, s.url, string(secret), testPackage("second"))
 			if err == nil || !strings.Contains(out, "duplicate_conflict") {
 				t.Errorf("other contents: %v\n%s", err, out)
 			}
-			out, err = j.run(t, url, "repod_wrong", testPackage("first"))
+			out, err = j.run(t, s.url, "repod_wrong", testPackage("first"))
 			if err == nil || !strings.Contains(out, "invalid_token") {
 				t.Errorf("a wrong token: %v\n%s", err, out)
 			}
 		})
 	}
+}
+
+// Jobs without a secret publish with the token that their platform issues.
+func TestTrustedJobs(t *testing.T) {
+	need(t, "bash", "curl", "make", "sed")
+	for name, test := range map[string]struct {
+		read   readJob
+		claims map[string]any
+	}{
+		"github-trusted.yml": {githubJob, map[string]any{"ref": "refs/tags/v1.0.0"}},
+		"gitlab-ci-trusted.yml": {gitlabJob, map[string]any{
+			"repository": nil, "project_path": "acme/tool", "ref": "v1.0.0", "ref_type": "tag",
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			j, s, issuer := test.read(t, name), serve(t), oidctest.Start(t)
+			s.users.Assertions = &oidc.Verifier{RootCAs: issuer.RootCAs}
+			rule := auth.PublisherSpec{
+				Name: "tool", Issuer: issuer.URL, Audience: "repod", Repository: "acme/tool", Ref: "refs/tags/v*",
+				Roles: []auth.Role{auth.Uploader}, Distributions: []string{"jammy"},
+			}
+			if _, err := s.users.CreatePublisher(t.Context(), s.admin, rule, client); err != nil {
+				t.Fatal(err)
+			}
+			run := func(audience string) (string, error) {
+				test.claims["aud"] = audience
+				token := issuer.Token(t, time.Now(), test.claims)
+				platform := httptest.NewServer(platform{token})
+				defer platform.Close()
+				return j.run(t, s.url, "", testPackage("first"), "REPOD_ID_TOKEN="+token,
+					"ACTIONS_ID_TOKEN_REQUEST_URL="+platform.URL+"/?api-version=2.0", "ACTIONS_ID_TOKEN_REQUEST_TOKEN=runner")
+			}
+			if out, err := run("another"); err == nil || !strings.Contains(out, "invalid_token") {
+				t.Errorf("a token for another: %v\n%s", err, out)
+			}
+			if out, err := run("repod"); err != nil || !strings.Contains(out, `"indexed"`) {
+				t.Fatalf("%v\n%s", err, out)
+			}
+			s.published(t, "ci:tool")
+		})
+	}
+}
+
+// platform gives an ID token to jobs as GitHub Actions does.
+type platform struct{ token string }
+
+func (p platform) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.Header.Get("Authorization") != "Bearer runner" || r.FormValue("audience") != "repod" {
+		w.WriteHeader(http.StatusUnauthorized)
+		return
+	}
+	_, _ = fmt.Fprintf(w, `{"count": 1, "value": %q}`, p.token)
 }
 
 // need skips a test without the programs that it drives; CI must have them.
