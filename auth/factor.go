@@ -332,13 +332,13 @@ func (s *Service) reauthenticate(ctx context.Context, by Principal, password str
 // guessing lets f check something that could be guessed, as the throttle of
 // logins allows.
 func (s *Service) guessing(ctx context.Context, username string, c Client, f func() error) error {
-	key := newLoginKey(username, c.IP)
-	if err := s.logins.begin(ctx, key, s.now); err != nil {
+	end, err := s.beginLogin(ctx, username, c)
+	if err != nil {
 		return err
 	}
 	result := undecided
-	defer func() { s.logins.end(key, result, s.now()) }()
-	err := f()
+	defer func() { end(result) }()
+	err = f()
 	switch {
 	case err == nil:
 		result = succeeded

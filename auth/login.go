@@ -27,7 +27,8 @@ const maxPasswordBytes = 1024
 // in a row from the client's address, or the address 20 times, and the wait
 // after the last failure is not over: 1 s, doubled with each further failure
 // up to 15 minutes. An IPv6 address counts as its /64. Failures lapse after an
-// hour; a success clears those of the user name from that address. Login also
+// hour; a success clears those of the user name from that address; servers with
+// the same Failures count together. Login also
 // returns a ThrottledError when 256 logins are being checked, or 128 of the
 // address; up to there they wait for one of two slots, or until ctx ends.
 //
@@ -71,12 +72,12 @@ func (s *Service) begin(ctx context.Context, user User, c Client) (Secret, time.
 // checkLogin returns the user whose password was given, as the throttle
 // allows, and records failures.
 func (s *Service) checkLogin(ctx context.Context, username, password, otp string, c Client) (User, error) {
-	key := newLoginKey(username, c.IP)
-	if err := s.logins.begin(ctx, key, s.now); err != nil {
+	end, err := s.beginLogin(ctx, username, c)
+	if err != nil {
 		return User{}, err
 	}
 	result := undecided
-	defer func() { s.logins.end(key, result, s.now()) }()
+	defer func() { end(result) }()
 
 	user, reason, err := s.verify(ctx, username, password, c)
 	if err != nil {

@@ -68,7 +68,7 @@ func (s *Service) SetPassword(ctx context.Context, by Principal, username, passw
 	if err := s.audited(ctx, e, err); err != nil {
 		return err
 	}
-	s.logins.forgive(u.Username)
+	s.forgive(ctx, u.Username)
 	return nil
 }
 
@@ -157,12 +157,12 @@ func (s *Service) ChangePassword(ctx context.Context, by Principal, current, pas
 // confirm checks a user's current password, as the throttle allows. What it
 // refuses is recorded as a failure of e.
 func (s *Service) confirm(ctx context.Context, u User, password string, c Client, e Event) error {
-	key := newLoginKey(u.Username, c.IP)
-	if err := s.logins.begin(ctx, key, s.now); err != nil {
+	end, err := s.beginLogin(ctx, u.Username, c)
+	if err != nil {
 		return err
 	}
 	result := undecided
-	defer func() { s.logins.end(key, result, s.now()) }()
+	defer func() { end(result) }()
 	same, err := s.matches(ctx, u.PasswordHash, password)
 	if err != nil {
 		return err

@@ -113,13 +113,13 @@ func (s *Service) ResetPassword(ctx context.Context, token, password string, c C
 	if err := CheckPassword("", password); err != nil {
 		return err
 	}
-	key := newLoginKey("", c.IP) // nobody has that name
-	if err := s.logins.begin(ctx, key, s.now); err != nil {
+	end, err := s.beginLogin(ctx, "", c) // nobody has that name
+	if err != nil {
 		return err
 	}
 	result := undecided
-	defer func() { s.logins.end(key, result, s.now()) }()
-	err := s.useReset(ctx, hashToken(token), password, c)
+	defer func() { end(result) }()
+	err = s.useReset(ctx, hashToken(token), password, c)
 	switch {
 	case err == nil:
 		result = succeeded
@@ -158,7 +158,7 @@ func (s *Service) useReset(ctx context.Context, hash Secret, password string, c 
 		return fmt.Errorf("reset a password: %w", err)
 	}
 	if err == nil {
-		s.logins.forgive(u.Username)
+		s.forgive(ctx, u.Username)
 	}
 	return err
 }

@@ -24,9 +24,9 @@ const DefaultSessionLifetime = time.Hour
 // use it from any number of goroutines; do not copy it or change its fields
 // after the first call.
 //
-// Failed logins are counted in memory, by each Service for itself. All else is
-// in the Store: servers that share a Store and a Key accept each other's
-// sessions, and a session or API token ended at one is ended at all.
+// All that counts is in the Store, save failed logins, which are in memory
+// unless there are Failures: servers that share a Store and a Key accept each
+// other's sessions, and a session or API token ended at one is ended at all.
 type Service struct {
 	Store Store // required
 
@@ -46,6 +46,12 @@ type Service struct {
 
 	Now  func() time.Time // nil: time.Now
 	Rand io.Reader        // nil: crypto/rand.Reader; must be as good
+
+	// Failures counts failed logins for several servers. Nil: they are counted
+	// in memory, by each Service for itself. Logins that run at the same time
+	// count at their own server until they end, so that N servers may check N
+	// times what is free in the first moment.
+	Failures FailureStore
 
 	// Directory checks the passwords of users that are not local. Nil: only
 	// local users can log in.
@@ -103,6 +109,7 @@ func (s *Service) ready() error {
 			s.factorKey, err3 = hkdf.Key(sha256.New, s.Key, nil, "repod second factor", KeySize)
 			s.broken = errors.Join(err1, err2, err3)
 		}
+		s.logins.shared = s.Failures
 		s.hashing = make(chan struct{}, maxHashing)
 		s.touches.init()
 	})

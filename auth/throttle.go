@@ -3,6 +3,7 @@ package auth
 import (
 	"container/list"
 	"context"
+	"fmt"
 	"net/netip"
 	"strings"
 	"sync"
@@ -47,6 +48,7 @@ func newLoginKey(username string, ip netip.Addr) loginKey {
 // Logins that run at the same time count as failed until they end, so that
 // guessing in parallel gains nothing; but they make others wait, not fail.
 type throttle struct {
+	shared    FailureStore // nil: failures are counted here alone
 	mu        sync.Mutex
 	pairs     counters[loginKey]
 	addresses counters[netip.Prefix]
@@ -65,6 +67,10 @@ func (t *throttle) begin(ctx context.Context, key loginKey, now func() time.Time
 	}
 	t.join(key.address, 1)
 	for {
+		if err := t.load(ctx, key, now); err != nil {
+			t.join(key.address, -1)
+			return err
+		}
 		wait, crowded := t.pairs.wait(key, pairFailures, now())
 		wait2, crowded2 := t.addresses.wait(key.address, addressFailures, now())
 		switch wait = max(wait, wait2); {
@@ -88,6 +94,33 @@ func (t *throttle) begin(ctx context.Context, key loginKey, now func() time.Time
 			return err
 		}
 	}
+}
+
+// load takes over what is counted where all servers see it, as it is when no
+// login has ended here meanwhile. The lock is not held while it reads.
+func (t *throttle) load(ctx context.Context, key loginKey, now func() time.Time) error {
+	for t.shared != nil {
+		ended := t.ended
+		t.mu.Unlock()
+		ofName, ofAddress, err := t.shared.Failures(ctx, key.name, key.storedAddress())
+		t.mu.Lock()
+		if err != nil {
+			return fmt.Errorf("look up failed logins: %w", err)
+		}
+		if t.ended == ended {
+			t.pairs.set(key, ofName, now())
+			t.addresses.set(key.address, ofAddress, now())
+			return nil
+		}
+	}
+	return nil
+}
+
+// counted reports whether failures of a key are known.
+func (t *throttle) counted(key loginKey) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.pairs.failed[key] != nil
 }
 
 // join counts a login in (1) or out (-1).
@@ -166,7 +199,6 @@ func (c *counters[K]) wait(key K, free int, now time.Time) (wait time.Duration, 
 func (c *counters[K]) start(key K) {
 	if c.running == nil {
 		c.running = map[K]int{}
-		c.failed = map[K]*list.Element{}
 	}
 	c.running[key]++
 }
@@ -179,14 +211,29 @@ func (c *counters[K]) stop(key K) {
 
 // add counts a failure.
 func (c *counters[K]) add(key K, now time.Time) {
+	n := 0
+	if e := c.failed[key]; e != nil {
+		n = e.Value.(*counter[K]).n
+	}
+	c.set(key, Failures{n + 1, now}, now)
+}
+
+// set puts a count in the place of the one there.
+func (c *counters[K]) set(key K, to Failures, now time.Time) {
+	if to.N == 0 || now.Sub(to.Last) >= failuresLapse {
+		c.forget(key)
+		return
+	}
+	if c.failed == nil {
+		c.failed = map[K]*list.Element{}
+	}
 	e := c.failed[key]
 	if e == nil {
 		e = c.order.PushBack(&counter[K]{key: key})
 		c.failed[key] = e
 	}
 	f := e.Value.(*counter[K])
-	f.n++
-	f.last = now
+	f.n, f.last = to.N, to.Last
 	c.order.MoveToBack(e)
 	if len(c.failed) > maxCounters {
 		c.forget(c.order.Front().Value.(*counter[K]).key)

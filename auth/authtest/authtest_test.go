@@ -13,6 +13,9 @@ import (
 
 func TestMem(t *testing.T) {
 	RunStore(t, func(*testing.T) Store { return new(Mem) })
+	if err := CheckFailures(t.Context(), new(Mem)); err != nil {
+		t.Error(err)
+	}
 }
 
 // The stores below each break the contract in one way.
@@ -240,5 +243,25 @@ func TestChecksCatch(t *testing.T) {
 				t.Errorf("failed checks are\n%q, want\n%q", failed, tt.fail)
 			}
 		})
+	}
+}
+
+// keepsFailures forgets no failures, endless never lapses any.
+type (
+	keepsFailures struct{ *Mem }
+	endless       struct{ *Mem }
+)
+
+func (keepsFailures) ForgetFailures(context.Context, string, string) error { return nil }
+
+func (s endless) AddFailure(ctx context.Context, username, address string, at, _ time.Time) error {
+	return s.Mem.AddFailure(ctx, username, address, at, time.Time{})
+}
+
+func TestCheckFailuresCatches(t *testing.T) {
+	for name, s := range map[string]auth.FailureStore{"keepsFailures": keepsFailures{new(Mem)}, "endless": endless{new(Mem)}} {
+		if CheckFailures(t.Context(), s) == nil {
+			t.Errorf("%s passes", name)
+		}
 	}
 }

@@ -27,9 +27,14 @@ type Mem struct {
 	assertions map[string]bool
 	events     []auth.Event
 	messages   []auth.Message
+
+	failures map[[2]string]auth.Failures // by name, "" for all, and address
 }
 
-var _ Store = (*Mem)(nil)
+var (
+	_ Store             = (*Mem)(nil)
+	_ auth.FailureStore = (*Mem)(nil)
+)
 
 // change runs f as a transaction: the event is recorded when f succeeds.
 func (m *Mem) change(ctx context.Context, e auth.Event, f func() error) error {
@@ -596,6 +601,49 @@ func (m *Mem) UseAssertion(ctx context.Context, id string, _ time.Time, e auth.E
 			return auth.ErrAssertionUsed
 		}
 		m.assertions[id] = true
+		return nil
+	})
+}
+
+// Failures implements auth.FailureStore.
+func (m *Mem) Failures(ctx context.Context, username, address string) (ofName, ofAddress auth.Failures, err error) {
+	err = m.read(ctx, func() error {
+		ofName, ofAddress = m.failures[[2]string{"=" + username, address}], m.failures[[2]string{"", address}]
+		return nil
+	})
+	return ofName, ofAddress, err
+}
+
+// AddFailure implements auth.FailureStore.
+func (m *Mem) AddFailure(ctx context.Context, username, address string, at, since time.Time) error {
+	return m.read(ctx, func() error {
+		if m.failures == nil {
+			m.failures = map[[2]string]auth.Failures{}
+		}
+		for _, name := range []string{"=" + username, ""} {
+			key := [2]string{name, address}
+			f := m.failures[key]
+			if !f.Last.After(since) {
+				f.N = 0
+			}
+			m.failures[key] = auth.Failures{N: f.N + 1, Last: at.UTC()}
+		}
+		return nil
+	})
+}
+
+// ForgetFailures implements auth.FailureStore.
+func (m *Mem) ForgetFailures(ctx context.Context, username, address string) error {
+	return m.read(ctx, func() error {
+		delete(m.failures, [2]string{"=" + username, address})
+		return nil
+	})
+}
+
+// ForgetUserFailures implements auth.FailureStore.
+func (m *Mem) ForgetUserFailures(ctx context.Context, username string) error {
+	return m.read(ctx, func() error {
+		maps.DeleteFunc(m.failures, func(key [2]string, _ auth.Failures) bool { return key[0] == "="+username })
 		return nil
 	})
 }

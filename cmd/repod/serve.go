@@ -206,7 +206,9 @@ func (p *program) serve(ctx context.Context, c serveConfig) error {
 		return err
 	}
 	verifier := &oidc.Verifier{Dial: c.dial}
-	users := &auth.Service{Store: o.db, Key: o.secretKey, Logger: c.log, Directory: c.directory(set), Assertions: verifier}
+	users := &auth.Service{
+		Store: o.db, Failures: o.db, Key: o.secretKey, Logger: c.log, Directory: c.directory(set), Assertions: verifier,
+	}
 	defer closeUsers(ctx, users)
 	if err := p.prepare(ctx, c, o.repo, users); err != nil {
 		return err

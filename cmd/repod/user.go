@@ -77,7 +77,7 @@ func (p *program) resetPassword(ctx context.Context, c storeConfig, name string,
 		return err
 	}
 	defer opened.Close()
-	users := &auth.Service{Store: opened.db, Key: opened.secretKey}
+	users := &auth.Service{Store: opened.db, Failures: opened.db, Key: opened.secretKey}
 	password := auth.Secret(given)
 	if !o.stdin {
 		if password, err = users.GeneratePassword(name); err != nil {
