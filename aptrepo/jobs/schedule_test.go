@@ -56,8 +56,13 @@ func TestScheduleOnTwoServers(t *testing.T) {
 			runs = append(runs, t.CreatedBy)
 			return nil, nil
 		}}
+		first, _ := newRunner(t, d)
+		second, _ := newRunner(t, d)
+		start(t, first, kind)
+		start(t, second, kind)
 		var dues []time.Time
-		begin := time.Now().Add(200 * time.Millisecond).Truncate(time.Millisecond)
+		// Late enough that both wait for it, on a busy machine too.
+		begin := time.Now().Add(time.Second).Truncate(time.Millisecond)
 		for i := range 5 {
 			dues = append(dues, begin.Add(time.Duration(i)*100*time.Millisecond))
 		}
@@ -68,9 +73,7 @@ func TestScheduleOnTwoServers(t *testing.T) {
 			}
 			return dues[i]
 		}
-		for range 2 {
-			r, _ := newRunner(t, d)
-			start(t, r, kind)
+		for _, r := range []*Runner{first, second} {
 			r.schedule(tick{Name: "nightly", Kind: "sync", Args: []byte("{}"), CreatedBy: "system"}, next)
 		}
 		eventually(t, "all runs", func() bool { mu.Lock(); defer mu.Unlock(); return len(runs) >= len(dues) })
