@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 )
 
 // hash hashes a password when a slot is free.
@@ -112,11 +113,11 @@ func setPassword(hash Secret, keep string, event func() Event) func(u *User) (Ev
 }
 
 // ChangePassword gives the user of a session a new password. The session lives
-// on, the user's others and open resets end. A wrong current password counts as a failed login
-// of the user from that address, and is throttled like one. Errors:
-// ErrTokenNotAllowed for a principal without session, ErrWrongPassword, a
-// [*ThrottledError], a [*PolicyError], ErrDirectoryManaged for a user who is
-// not local.
+// on, the user's others and open resets end. A wrong current password counts as
+// a failed login of the user from that address, and is throttled like one.
+// Errors: ErrTokenNotAllowed for a principal without session, ErrInvalidToken
+// for one whose session has ended since, ErrWrongPassword, a [*ThrottledError],
+// a [*PolicyError], ErrDirectoryManaged for a user who is not local.
 func (s *Service) ChangePassword(ctx context.Context, by Principal, current, password string, c Client) error {
 	if err := s.ready(); err != nil {
 		return err
@@ -146,7 +147,10 @@ func (s *Service) ChangePassword(ctx context.Context, by Principal, current, pas
 	e.Messages = passwordChanged(u.Username)
 	edit := setPassword(hash, by.SessionID, func() Event { return e })
 	_, err = s.Store.EditUser(ctx, u.Username, func(now *User) (Event, error) {
-		if now.PasswordHash != u.PasswordHash || now.TokenVersion != u.TokenVersion {
+		if by.User != nil && now.TokenVersion != by.User.TokenVersion {
+			return Event{}, fmt.Errorf("%w: the user's sessions have ended", ErrInvalidToken)
+		}
+		if now.PasswordHash != u.PasswordHash {
 			return Event{}, ErrWrongPassword // changed while we looked: it is no longer the current one
 		}
 		return edit(now)

@@ -320,6 +320,19 @@ func TestSessionOfFormerUser(t *testing.T) {
 	w.refuse(t, "session of a former user", token, 1)
 }
 
+// A session that has ended changes no password, not even if it ended just now.
+func TestChangePasswordOfEndedSession(t *testing.T) {
+	w := newWorld(t)
+	by := w.who(t, w.login(t, "admin"))
+	if err := w.Logout(t.Context(), by, true, client); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.ChangePassword(t.Context(), by, password, "Another-pass-1", client); !errors.Is(err, auth.ErrInvalidToken) {
+		t.Errorf("ChangePassword: %v", err)
+	}
+	w.login(t, "admin") // with the old one
+}
+
 func TestLogout(t *testing.T) {
 	w := newWorld(t)
 	first, second := w.login(t, "admin"), w.login(t, "admin")

@@ -1,12 +1,7 @@
 package httpapi
 
 import (
-	"bufio"
-	"encoding/csv"
-	"encoding/json"
 	"net/http"
-	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -48,8 +43,8 @@ func (a *api) auditLogs(c *call) error {
 	if err := q.err(); err != nil {
 		return err
 	}
-	if write := a.exporter(c); write != nil {
-		return a.exportAudit(c, query, write)
+	if media := exportType(c.Request); media != "" {
+		return a.exportAudit(c, query, media)
 	}
 	query.Page, query.PerPage = p.page, p.perPage
 	page, err := a.Repo.Store.AuditPage(c.Context(), query)
@@ -79,125 +74,40 @@ func (q *query) moment(name string, end bool) time.Time {
 	return at
 }
 
-// An auditWriter writes entries in a format for export.
-type auditWriter interface {
-	write(e auditJSON) error
-	flush() error
+// exportTypes are the media types of the formats that the log can be had in.
+var exportTypes = map[string]aptrepo.AuditFormat{
+	"text/csv":             aptrepo.AuditCSV,
+	"application/x-ndjson": aptrepo.AuditLines,
 }
 
-// exporter returns the writer of the format that the client prefers to JSON,
-// nil when there is none, and sets its Content-Type.
-func (a *api) exporter(c *call) auditWriter {
-	for _, accepted := range c.Header.Values("Accept") {
+// exportType returns the media type that the client accepts, of exportTypes,
+// or "".
+func exportType(r *http.Request) string {
+	for _, accepted := range r.Header.Values("Accept") {
 		for _, media := range strings.Split(accepted, ",") {
 			media, _, _ = strings.Cut(strings.TrimSpace(media), ";")
-			switch media {
-			case "text/csv":
-				c.w.Header().Set("Content-Type", "text/csv; charset=utf-8; header=present")
-				w := &csvWriter{w: csv.NewWriter(c.w)}
-				w.w.UseCRLF = true // RFC 4180
-				return w
-			case "application/x-ndjson":
-				c.w.Header().Set("Content-Type", "application/x-ndjson")
-				out := bufio.NewWriter(c.w)
-				return &linesWriter{out, json.NewEncoder(out)}
+			if exportTypes[media] != "" {
+				return media
 			}
 		}
 	}
-	return nil
+	return ""
 }
-
-// exportBatch is how many entries are read at a time.
-const exportBatch = 1000
 
 // exportAudit streams entries. A failure on the way breaks the connection off,
 // so that nobody takes a part for the whole.
-func (a *api) exportAudit(c *call, q aptrepo.AuditQuery, w auditWriter) error {
+func (a *api) exportAudit(c *call, q aptrepo.AuditQuery, media string) error {
 	setAPIHeaders(c.w.Header())
+	c.w.Header().Set("Content-Type", media+map[string]string{"text/csv": "; charset=utf-8; header=present"}[media])
 	if c.Method == http.MethodHead {
 		return nil
 	}
-	q.PerPage, q.NoTotal = exportBatch, true
-	for {
-		page, err := a.Repo.Store.AuditPage(c.Context(), q)
-		if err != nil && q.Behind == 0 {
-			return err
-		}
-		for _, e := range page.Items {
-			if err == nil {
-				err = w.write(newAuditEntry(e))
-			}
-			q.Behind = e.ID
-		}
-		if err == nil {
-			err = w.flush()
-		}
-		if err != nil {
-			a.logFault(c.id, err)
-			panic(http.ErrAbortHandler)
-		}
-		if len(page.Items) < exportBatch {
-			return nil
-		}
+	err := aptrepo.ExportAudit(c.Context(), a.Repo.Store, q, exportTypes[media], c.w)
+	if err != nil && c.w.status != 0 {
+		a.logFault(c.id, err)
+		panic(http.ErrAbortHandler)
 	}
-}
-
-// linesWriter writes a JSON object a line.
-type linesWriter struct {
-	out     *bufio.Writer
-	encoder *json.Encoder
-}
-
-func (w *linesWriter) write(e auditJSON) error { return w.encoder.Encode(e) }
-func (w *linesWriter) flush() error            { return w.out.Flush() }
-
-// csvWriter writes CSV with a header line.
-type csvWriter struct {
-	w       *csv.Writer
-	started bool
-}
-
-var csvHeader = []string{
-	"id", "timestamp", "action", "user", "ip", "result", "target", "package", "version", "detail", "request_id", "hash",
-}
-
-func (w *csvWriter) begin() error {
-	if w.started {
-		return nil
-	}
-	w.started = true
-	return w.w.Write(csvHeader)
-}
-
-func (w *csvWriter) write(e auditJSON) error {
-	if err := w.begin(); err != nil {
-		return err
-	}
-	row := []string{
-		strconv.FormatInt(e.ID, 10), time.Time(e.Timestamp).UTC().Format(time.RFC3339), e.Action, e.User, e.IP, e.Result,
-		e.Target, e.Package, e.Version, e.Detail, e.RequestID, e.Hash,
-	}
-	for i := range row {
-		row[i] = unformula(row[i])
-	}
-	return w.w.Write(row)
-}
-
-func (w *csvWriter) flush() error {
-	if err := w.begin(); err != nil {
-		return err
-	}
-	w.w.Flush()
-	return w.w.Error()
-}
-
-// unformula keeps a spreadsheet from running what somebody has put into the
-// log: cells that it would take for formulas begin with an apostrophe.
-func unformula(cell string) string {
-	if cell != "" && slices.Contains([]byte("=+-@\t\r\n"), cell[0]) {
-		return "'" + cell
-	}
-	return cell
+	return err
 }
 
 func (a *api) verifyAudit(c *call) error {

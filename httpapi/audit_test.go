@@ -84,6 +84,9 @@ func TestAuditLogs(t *testing.T) {
 	f.get("/artifacts/audit/logs", auth.Uploader).want(t, 403, "insufficient_role")
 }
 
+// exportBatch is more than the entries that an export reads at a time.
+const exportBatch = 1001
+
 // An export has every entry that matches, more than one reading's worth, and
 // is safe to open.
 func TestAuditExport(t *testing.T) {
@@ -124,7 +127,7 @@ func TestAuditExport(t *testing.T) {
 		t.Errorf("%d lines, the first %s, %v", len(lines), lines[0], err)
 	}
 	a = f.do("GET", "/artifacts/audit/logs?action=nothing", token, nil, "Accept", "text/csv").want(t, 200, "")
-	if a.body != strings.Join(csvHeader, ",")+"\r\n" {
+	if a.body != strings.Join(rows[0], ",")+"\r\n" {
 		t.Errorf("%q", a.body)
 	}
 	if a := f.do("HEAD", "/artifacts/audit/logs", token, nil, "Accept", "text/csv"); a.status != 200 || a.body != "" {

@@ -445,3 +445,44 @@ func TestDeniedIsAudited(t *testing.T) {
 		t.Errorf("audit log lacks %q: %q", want, got)
 	}
 }
+
+// later are the parts of the API that are not served yet.
+var later = []string{
+	"/import/", "/security/", "/sbom/", "/downloads/", "/dashboard/", "/ui/", "/docs", "/openapi.json", "/metrics",
+	"/settings/test-webhook", "/settings/next-sync", "/settings/run-retention",
+}
+
+// What each route asks of its callers was written down once more, by hand:
+// who changes the one table has to change the other.
+func TestRolesAsWrittenDown(t *testing.T) {
+	text, err := os.ReadFile("testdata/roles.tsv")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]string{}
+	for _, line := range strings.Split(strings.TrimSpace(string(text)), "\n")[1:] {
+		f := strings.Split(line, "\t")
+		want[f[1]+" "+f[0]] = f[2] + " " + f[3]
+	}
+	for _, rt := range routes {
+		role := "public"
+		if rt.role != public {
+			role = rt.role.String()
+		}
+		limit := DefaultRateLimits()[rt.rate]
+		if rt.rate == "" || undisclosed[rt.rate] {
+			limit = 0
+		}
+		key := rt.method + " " + rt.pattern
+		if got := fmt.Sprint(role, " ", limit); got != want[key] {
+			t.Errorf("%s: %s, written down is %q", key, got, want[key])
+		}
+		delete(want, key)
+	}
+	for key := range want {
+		_, path, _ := strings.Cut(key, " ")
+		if path != "/" && !slices.ContainsFunc(later, func(part string) bool { return strings.HasPrefix(path, part) }) {
+			t.Errorf("%s is not served", key)
+		}
+	}
+}

@@ -87,13 +87,15 @@ var special = []struct {
 	{netip.MustParsePrefix("192.168.0.0/16"), private},
 	{netip.MustParsePrefix("100.64.0.0/10"), private},
 	{netip.MustParsePrefix("fc00::/7"), private},
-	{netip.MustParsePrefix("192.0.0.0/24"), private},
-	{netip.MustParsePrefix("192.0.2.0/24"), private},
-	{netip.MustParsePrefix("198.18.0.0/15"), private},
-	{netip.MustParsePrefix("198.51.100.0/24"), private},
-	{netip.MustParsePrefix("203.0.113.0/24"), private},
-	{netip.MustParsePrefix("2001:db8::/32"), private},
-	{netip.MustParsePrefix("3fff::/20"), private},
+
+	// Protocols, benchmarks, documentation: nobody's network.
+	{netip.MustParsePrefix("192.0.0.0/24"), never},
+	{netip.MustParsePrefix("192.0.2.0/24"), never},
+	{netip.MustParsePrefix("198.18.0.0/15"), never},
+	{netip.MustParsePrefix("198.51.100.0/24"), never},
+	{netip.MustParsePrefix("203.0.113.0/24"), never},
+	{netip.MustParsePrefix("2001:db8::/32"), never},
+	{netip.MustParsePrefix("3fff::/20"), never},
 
 	{netip.MustParsePrefix("0.0.0.0/8"), never},
 	{netip.MustParsePrefix("169.254.0.0/16"), never},

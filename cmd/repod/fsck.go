@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"log/slog"
 	"strings"
 	"time"
 
@@ -38,24 +37,12 @@ nothing. A broken audit chain cannot be repaired.`,
 		Example: "  repod fsck --data-dir /var/lib/repod",
 		GroupID: "server",
 		Args:    cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			s, err := loadSettings(cmd.Flags(), p.env)
-			if err != nil {
-				return err
-			}
-			c, err := s.storeConfig()
-			if err != nil {
-				return err
-			}
-			return p.fsck(cmd.Context(), c, o)
-		},
 	}
 	flags := cmd.Flags()
 	flags.BoolVar(&o.repair, "repair", false, "repair what can be repaired")
 	flags.BoolVar(&o.quick, "quick", false, "compare sizes only, without reading the files")
 	flags.BoolVar(&o.json, "json", false, "print a JSON object")
-	addSettings(flags, storeSettings)
-	return cmd
+	return p.onStore(cmd, func(ctx context.Context, on *opened, _ []string) error { return p.fsck(ctx, on.repo, o) })
 }
 
 // A fault is one line of fsck's findings.
@@ -76,15 +63,9 @@ type fsckResult struct {
 	Faults        []fault  `json:"faults"`
 }
 
-func (p *program) fsck(ctx context.Context, c storeConfig, o fsckOptions) error {
-	repo, err := c.open(ctx, slog.New(slog.DiscardHandler))
-	if err != nil {
-		return err
-	}
-	defer repo.Close()
+func (p *program) fsck(ctx context.Context, repo *aptrepo.Repo, o fsckOptions) error {
 	progress, done := p.fsckProgress()
-	ctx = aptrepo.WithActor(ctx, aptrepo.Actor{Name: "system"})
-	report, err := repo.repo.Fsck(ctx, aptrepo.FsckOptions{
+	report, err := repo.Fsck(ctx, aptrepo.FsckOptions{
 		ReadFiles: !o.quick,
 		Repair:    o.repair,
 		Progress:  progress,

@@ -14,6 +14,7 @@ import (
 
 	_ "github.com/jackc/pgx/v5/stdlib" // driver "pgx"
 	"github.com/jmoiron/sqlx"
+	"github.com/spf13/cobra"
 	_ "modernc.org/sqlite" // driver "sqlite"
 
 	"github.com/repod-io/repod/aptrepo"
@@ -217,4 +218,27 @@ func (c *storeConfig) signer() (*index.OpenPGP, error) {
 		return nil, fmt.Errorf("%s (check REPOD_SIGNING_KEY_PASSPHRASE): %w", c.signingKeyFile, err)
 	}
 	return &index.OpenPGP{Keys: []*index.Key{key}}, nil
+}
+
+// onStore makes a command work on the server's own data: it gets the settings
+// that lead there, and do runs on what is there.
+func (p *program) onStore(cmd *cobra.Command, do func(ctx context.Context, o *opened, args []string) error) *cobra.Command {
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		s, err := loadSettings(cmd.Flags(), p.env)
+		if err != nil {
+			return err
+		}
+		c, err := s.storeConfig()
+		if err != nil {
+			return err
+		}
+		o, err := c.open(cmd.Context(), slog.New(slog.DiscardHandler))
+		if err != nil {
+			return err
+		}
+		defer o.Close()
+		return do(aptrepo.WithActor(cmd.Context(), aptrepo.Actor{Name: "system"}), o, args)
+	}
+	addSettings(cmd.Flags(), storeSettings)
+	return cmd
 }

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -44,27 +43,17 @@ settings, also beside a running server, and ends the user's sessions. Without
 --password-stdin the password is random and printed once.`,
 		Example: "  repod user reset-password admin --data-dir /var/lib/repod",
 		Args:    cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			s, err := loadSettings(cmd.Flags(), p.env)
-			if err != nil {
-				return err
-			}
-			c, err := s.storeConfig()
-			if err != nil {
-				return err
-			}
-			return p.resetPassword(cmd.Context(), c, args[0], o)
-		},
 	}
 	flags := cmd.Flags()
 	flags.BoolVar(&o.stdin, "password-stdin", false, "read the password from the first line of standard input")
 	flags.BoolVar(&o.activate, "activate", false, "activate the user, too")
 	flags.BoolVar(&o.json, "json", false, "print a JSON object")
-	addSettings(flags, storeSettings)
-	return cmd
+	return p.onStore(cmd, func(ctx context.Context, on *opened, args []string) error {
+		return p.resetPassword(ctx, on, args[0], o)
+	})
 }
 
-func (p *program) resetPassword(ctx context.Context, c storeConfig, name string, o resetOptions) error {
+func (p *program) resetPassword(ctx context.Context, on *opened, name string, o resetOptions) error {
 	given := ""
 	if o.stdin {
 		var err error
@@ -72,14 +61,10 @@ func (p *program) resetPassword(ctx context.Context, c storeConfig, name string,
 			return err
 		}
 	}
-	opened, err := c.open(ctx, slog.New(slog.DiscardHandler))
-	if err != nil {
-		return err
-	}
-	defer opened.Close()
-	users := &auth.Service{Store: opened.db, Failures: opened.db, Key: opened.secretKey}
+	users := &auth.Service{Store: on.db, Failures: on.db, Key: on.secretKey}
 	password := auth.Secret(given)
 	if !o.stdin {
+		var err error
 		if password, err = users.GeneratePassword(name); err != nil {
 			return err
 		}
