@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -126,17 +127,16 @@ func (a *api) serve(rec *recorder, r *http.Request, rt *route) {
 	if err == nil {
 		return
 	}
-	p := a.fail(rec, c.id, err)
-	if p.Status == http.StatusForbidden {
-		if err := a.Auth.Denied(c.detach(), c.who, c.client(), rt.method+" "+rt.pattern); err != nil {
-			a.Logger.WarnContext(c.Context(), "a refusal could not be audited", "error", err, "request_id", c.id)
-		}
+	if p, _ := problemOf(err); p.Status == http.StatusForbidden {
+		// A refusal that could not be recorded is refused as well, with that.
+		err = cmp.Or(a.Auth.Denied(c.detach(), c.who, c.client(), rt.method+" "+rt.pattern), err)
 	}
+	a.fail(rec, c.id, err)
 }
 
 // fail answers with the problem that err is, and logs causes that clients are
 // not told.
-func (a *api) fail(rec *recorder, id string, err error) *problem {
+func (a *api) fail(rec *recorder, id string, err error) {
 	p, known := problemOf(err)
 	if !known {
 		p.RequestID = id
@@ -147,7 +147,6 @@ func (a *api) fail(rec *recorder, id string, err error) *problem {
 	if rec.status == 0 {
 		writeProblem(rec, p)
 	}
-	return p
 }
 
 func (a *api) logFault(id string, err error) {

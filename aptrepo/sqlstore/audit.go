@@ -154,9 +154,13 @@ func (d *DB) auditWhere(q aptrepo.AuditQuery) (where string, args []any) {
 		if f.value == "" {
 			continue
 		}
-		add("LOWER("+f.column+") = ?", lowerASCII(f.value))
-		if f.column == "package" {
-			add("package <> ''") // as the index has it
+		value := lowerASCII(f.value)
+		add("LOWER("+f.column+") = ?", value)
+		switch { // what the indexes leave out
+		case f.column == "package":
+			add("package <> ''")
+		case f.column == "result" && value != aptrepo.ResultSuccess:
+			add("result <> 'success'")
 		}
 	}
 	if q.Q != "" {
