@@ -15,6 +15,7 @@ var (
 	ErrPackageNotFound     = errors.New("package does not exist")
 	ErrVersionNotFound     = errors.New("version does not exist")
 	ErrArtifactNotFound    = errors.New("artifact does not exist")
+	ErrGroupNotFound       = errors.New("group does not exist")
 	ErrGenerationNotFound  = errors.New("generation does not exist")
 	ErrNotPublished        = errors.New("not published")
 	ErrConflict            = errors.New("name, version and architecture are taken by other contents")

@@ -1,6 +1,7 @@
 package aptrepo
 
 import (
+	"cmp"
 	"context"
 	"crypto/md5"
 	"crypto/sha256"
@@ -30,16 +31,19 @@ import (
 // ErrFull. After the last two the package may have been stored; publishing
 // the same file again is safe and finishes the work.
 func (r *Repo) Publish(ctx context.Context, f io.ReadSeeker, o PublishOptions) (Published, error) {
-	if o.Component == "" {
-		o.Component = "main"
+	b := r.NewBatch()
+	in := r.incoming(f, o)
+	out, err := b.add(ctx, in)
+	if err == nil {
+		err = b.Publish(ctx)
 	}
-	in := &incoming{repo: r, file: f, options: o}
-	out, err := in.publish(ctx)
 	if err != nil {
-		r.auditFailure(ctx, "package.upload",
+		r.auditFailure(ctx, in.action(),
 			AuditEntry{Target: o.Distribution, Package: in.artifact.Name, Version: in.artifact.Version}, err)
+		return Published{}, err
 	}
-	return out, err
+	out.Warnings = r.warnings(ctx, &out)
+	return out, nil
 }
 
 // incoming is one package on its way in.
@@ -51,42 +55,41 @@ type incoming struct {
 	reused   bool // the pool had the file already
 }
 
-func (in *incoming) publish(ctx context.Context) (Published, error) {
+func (r *Repo) incoming(f io.ReadSeeker, o PublishOptions) *incoming {
+	o.Component = cmp.Or(o.Component, "main")
+	o.Origin = cmp.Or(o.Origin, OriginUpload)
+	return &incoming{repo: r, file: f, options: o}
+}
+
+// action is what the audit log calls it.
+func (in *incoming) action() string { return "package." + in.options.Origin }
+
+// accept checks, stores and records the package. It returns the change to
+// publish.
+func (in *incoming) accept(ctx context.Context) (Published, int64, error) {
 	r, o := in.repo, in.options
 	if !ActorFrom(ctx).MayWrite(o.Distribution) {
-		return Published{}, ErrScope
+		return Published{}, 0, ErrScope
 	}
 	d, err := r.distribution(ctx, o.Distribution)
 	if err != nil {
-		return Published{}, err
+		return Published{}, 0, err
 	}
 	if !slices.Contains(d.Components, o.Component) {
-		return Published{}, fmt.Errorf("%w: %s", ErrUnknownComponent, o.Component)
+		return Published{}, 0, fmt.Errorf("%w: %s", ErrUnknownComponent, o.Component)
 	}
 	if err := in.read(ctx); err != nil {
-		return Published{}, err
+		return Published{}, 0, err
 	}
 	if !d.takes(in.artifact.Arch) {
-		return Published{}, fmt.Errorf("%w: %s", ErrUnsupportedArch, in.artifact.Arch)
+		return Published{}, 0, fmt.Errorf("%w: %s", ErrUnsupportedArch, in.artifact.Arch)
 	}
 	unlock, err := r.shared().packages.lock(ctx, in.artifact.Key())
 	if err != nil {
-		return Published{}, err
+		return Published{}, 0, err
 	}
 	defer unlock()
-	out, seq, err := in.commit(ctx)
-	if err != nil {
-		return Published{}, err
-	}
-	if err := r.publisher(o.Distribution).publish(ctx, seq); err != nil {
-		return Published{}, err
-	}
-	if out.New {
-		r.emit(ctx, Event{Kind: EventPackageIndexed, Artifact: &out.Artifact,
-			Distribution: o.Distribution, Component: o.Component})
-	}
-	out.Warnings = r.warnings(ctx, &out)
-	return out, nil
+	return in.commit(ctx)
 }
 
 func (d *Distribution) takes(arch string) bool {
@@ -119,7 +122,7 @@ func (in *incoming) read(ctx context.Context) error {
 	a.Size, a.MD5, a.SHA256, a.SHA512 = sums.size, sumOf(sums.md5), sumOf(sums.sha256), sumOf(sums.sha512)
 	a.Component = in.options.Component
 	a.Status = Indexed
-	a.Origin = "upload"
+	a.Origin, a.SourceID = in.options.Origin, in.options.SourceID
 	a.UploadedBy = ActorFrom(ctx).Name
 	a.UploadedAt = in.repo.now().UTC().Truncate(time.Second)
 	return nil
@@ -250,8 +253,11 @@ func (in *incoming) record(ctx context.Context) (Published, int64, error) {
 		if added {
 			a.publishedIn(p)
 		}
+		if err := in.repo.label(ctx, tx, &a, in.options.Group); err != nil {
+			return err
+		}
 		out = Published{Artifact: a, Distribution: p.Distribution, Component: p.Component, New: added}
-		e := in.repo.audit(ctx, "package.upload", ResultSuccess)
+		e := in.repo.audit(ctx, in.action(), ResultSuccess)
 		e.Target, e.Package, e.Version = p.Distribution, a.Name, a.Version
 		e.Detail = "sha256=" + a.SHA256
 		if !added {

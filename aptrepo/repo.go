@@ -70,7 +70,19 @@ type SigningTimes struct {
 type PublishOptions struct {
 	Distribution string
 	Component    string // default "main"
+	// Origin is where the package comes from: OriginUpload (the default) or
+	// OriginImport, with the ID of the import source.
+	Origin   string
+	SourceID string
+	// Group labels the artifact, see [Repo.Groups]; "" leaves its label.
+	Group string
 }
+
+// Origins of artifacts.
+const (
+	OriginUpload = "upload"
+	OriginImport = "import"
+)
 
 // A Published is the outcome of Publish.
 type Published struct {

@@ -52,6 +52,10 @@ type Store interface {
 	// version first within each name.
 	Providers(ctx context.Context, codename string, names []string) ([]Artifact, error)
 
+	// Groups returns all groups by name, with their artifacts by name, version
+	// (newest first) and architecture.
+	Groups(ctx context.Context) ([]Group, error)
+
 	// Changes returns up to limit changes of a distribution with Seq > after,
 	// by Seq. A later call may not return a change with a Seq below one that
 	// an earlier call returned.
@@ -132,6 +136,14 @@ type Tx interface {
 	// PutTombstone records or replaces one; DeleteTombstone forgets it.
 	PutTombstone(t Tombstone) error
 	DeleteTombstone(key Key) error
+
+	// PutGroup adds a group unless there is one of its name.
+	PutGroup(g Group) error
+	// SetGroup puts an artifact into a group, or into none when name is "".
+	SetGroup(id int64, name string) error
+	// DeleteGroup deletes a group, and returns its artifacts as they were. They
+	// are in no group then. ErrGroupNotFound.
+	DeleteGroup(name string) ([]Artifact, error)
 
 	// ScheduleRemoval notes that a file in storage may go at a time.
 	// CancelRemoval takes that back and reports whether it was noted.

@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"fmt"
 	"strconv"
 
 	"github.com/repod-io/repod/aptrepo"
@@ -9,6 +10,7 @@ import (
 var recordRules = []rule{
 	{"Tombstones", tombstones},
 	{"Removals", removals},
+	{"Groups", groups},
 	{"Outbox", outbox},
 	{"SigningKeys", signingKeys},
 	{"AuditChain", auditChain},
@@ -68,6 +70,48 @@ func removals(p *probe) {
 		return err
 	})
 	p.equal("due", due(40, 10), []string{"pool/c", "pool/d"})
+}
+
+func groups(p *probe) {
+	ids := p.insert("nginx 1.0 amd64", "nginx 2.0 amd64", "curl 1.0 amd64", "curl 1.0 arm64")
+	list := func() (out []string) {
+		found, err := p.s.Groups(p.ctx)
+		p.ok("Groups", err)
+		for _, g := range found {
+			out = append(out, fmt.Sprint(g.Name, " ", g.CreatedBy, " ", g.CreatedAt.Equal(at(1)), " ", labels(g.Artifacts)))
+		}
+		return out
+	}
+	p.equal("no groups", list(), []string(nil))
+	p.update(func(tx aptrepo.Tx) error {
+		for _, g := range []aptrepo.Group{
+			{Name: "web", CreatedBy: "admin", CreatedAt: at(1)}, {Name: "Net", CreatedBy: "bob", CreatedAt: at(1)},
+			{Name: "web", CreatedBy: "eve", CreatedAt: at(9)},
+		} {
+			p.ok("PutGroup", tx.PutGroup(g))
+		}
+		for spec, group := range map[string]string{"nginx 1.0 amd64": "web", "nginx 2.0 amd64": "web", "curl 1.0 arm64": "Net"} {
+			p.ok("SetGroup", tx.SetGroup(ids[spec], group))
+		}
+		a, err := tx.Artifact(aptrepo.KeyOf("nginx", "1.0", "amd64"))
+		p.equal("Group of an artifact", a.Group, "web")
+		return err
+	})
+	p.equal("Groups", list(), []string{"Net bob true [curl 1.0 arm64]", "web admin true [nginx 2.0 amd64 nginx 1.0 amd64]"})
+	p.update(func(tx aptrepo.Tx) error {
+		p.ok("SetGroup", tx.SetGroup(ids["nginx 1.0 amd64"], "Net"))
+		gone, err := tx.DeleteGroup("web")
+		p.equal("DeleteGroup", labels(gone), []string{"nginx 2.0 amd64"})
+		return err
+	})
+	p.is("DeleteGroup again", p.s.Update(p.ctx, func(tx aptrepo.Tx) error {
+		_, err := tx.DeleteGroup("web")
+		return err
+	}), aptrepo.ErrGroupNotFound)
+	p.equal("Groups", list(), []string{"Net bob true [curl 1.0 arm64 nginx 1.0 amd64]"})
+	a, err := p.s.Artifact(p.ctx, aptrepo.KeyOf("nginx", "2.0", "amd64"))
+	p.ok("Artifact", err)
+	p.equal("Group of an artifact whose group is gone", a.Group, "")
 }
 
 func outbox(p *probe) {

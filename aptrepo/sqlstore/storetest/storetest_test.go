@@ -281,6 +281,17 @@ func (tx punctualTx) DeleteGenerations(codename string, before time.Time) ([]apt
 
 func (wastefulTx) DeleteMessages([]int64) error { return nil }
 
+// unlabelledTx forgets to take a label off.
+type unlabelledTx struct{ aptrepo.Tx }
+
+func (tx unlabelledTx) DeleteGroup(name string) ([]aptrepo.Artifact, error) {
+	gone, err := tx.Tx.DeleteGroup(name)
+	for _, a := range gone {
+		err = errors.Join(err, tx.SetGroup(a.ID, name))
+	}
+	return gone, err
+}
+
 func (livelyTx) DeleteTombstone(aptrepo.Key) error { return nil }
 
 func (tx tidyTx) DeleteArtifact(id int64) error {
@@ -405,6 +416,7 @@ var broken = []struct {
 	{"DeleteGenerationsClock", inTx(func(tx aptrepo.Tx) aptrepo.Tx { return hoardingTx{tx} })},
 	{"Tombstones", inTx(func(tx aptrepo.Tx) aptrepo.Tx { return livelyTx{tx} })},
 	{"Removals", reading(reader{removals: func([]string) []string { return nil }})},
+	{"Groups", inTx(func(tx aptrepo.Tx) aptrepo.Tx { return unlabelledTx{tx} })},
 	{"Outbox", inTx(func(tx aptrepo.Tx) aptrepo.Tx { return wastefulTx{tx} })},
 	{"SigningKeys", reading(reader{keys: func(keys []aptrepo.SigningKey) { slices.Reverse(keys) }})},
 	{"AuditChain", reading(reader{entries: func(list []aptrepo.AuditEntry) {
