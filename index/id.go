@@ -77,6 +77,10 @@ func idField(line []byte) (int, []byte) {
 	return -1, nil
 }
 
+// StanzaID returns the ID of a stanza of a [Log], or of one that AppendStanza
+// rendered.
+func StanzaID(stanza []byte) ID { return stanzaID(stanza) }
+
 // stanzaID returns the ID of a stanza that cleanStanza let in.
 func stanzaID(text []byte) ID {
 	var found [len(idFields)]string

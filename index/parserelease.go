@@ -107,6 +107,8 @@ func (p *releaseParser) set(value string) error {
 		r.Components = words(value)
 	case "acquire-by-hash":
 		r.AcquireByHash = strings.EqualFold(value, "yes")
+	case "no-support-for-architecture-all":
+		r.AllInEach = slices.Contains(strings.Fields(value), "Packages")
 	case "md5sum", "sha256":
 		if value != "" {
 			err = fmt.Errorf("text before the first file")
@@ -133,7 +135,7 @@ func (p *releaseParser) continuation(line string) error {
 	case "sha256":
 		length = 64
 	case "origin", "label", "suite", "codename", "description", "date", "valid-until",
-		"architectures", "components", "acquire-by-hash":
+		"architectures", "components", "acquire-by-hash", "no-support-for-architecture-all":
 		return fmt.Errorf("field %q has a second line", p.field)
 	default:
 		return nil

@@ -52,6 +52,10 @@ type Release struct {
 	Components    []string
 	// AcquireByHash says that files can also be had by FileEntry.ByHash.
 	AcquireByHash bool
+	// AllInEach says that the Packages file of each architecture has the
+	// packages for all architectures, so that clients need no binary-all
+	// ("No-Support-for-Architecture-all: Packages").
+	AllInEach bool
 
 	// Files lists index files. apt looks only for files of which the plain
 	// form is listed too, even where only a compressed one exists.
@@ -78,6 +82,9 @@ func (r *Release) AppendTo(dst []byte) ([]byte, error) {
 	dst = appendField(dst, "Valid-Until", formatDate(r.ValidUntil))
 	if r.AcquireByHash {
 		dst = appendField(dst, "Acquire-By-Hash", "yes")
+	}
+	if r.AllInEach {
+		dst = appendField(dst, "No-Support-for-Architecture-all", "Packages")
 	}
 	dst = appendField(dst, "Architectures", strings.Join(r.Architectures, " "))
 	dst = appendField(dst, "Components", strings.Join(r.Components, " "))

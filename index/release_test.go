@@ -185,7 +185,7 @@ func TestForeignRelease(t *testing.T) {
 		Date:          time.Date(2026, 3, 7, 10, 18, 36, 0, time.UTC),
 		ValidUntil:    time.Date(2026, 3, 14, 10, 18, 36, 0, time.UTC),
 		Architectures: []string{"all", "amd64"}, Components: []string{"main", "contrib"},
-		AcquireByHash: true,
+		AcquireByHash: true, AllInEach: true,
 		Files: []FileEntry{
 			{Path: "contrib/Contents-all", Size: 738242, SHA256: sumA, MD5: md5A},
 			{Path: "main/binary-amd64/Release", Size: 1194, SHA256: sumB},

@@ -1,6 +1,7 @@
 package index
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -19,13 +20,20 @@ type PackageFile struct {
 	Size     int64  // bytes
 	SHA256   string // lower-case hexadecimal
 	MD5      string // lower-case hexadecimal; may be empty
+	// Offered marks an entry whose file the archive would have to fetch first.
+	// Clients do not care.
+	Offered bool
 }
+
+// offered is the field of entries that are PackageFile.Offered.
+const offered = "Repod-Offered"
 
 // archiveFields are those that no control file decides (Debian's repository
 // format, "Packages" indices; Policy 5.6 for the last ones). Keys are lower-case.
 var archiveFields = map[string]bool{
 	"filename": true, "size": true, "md5sum": true, "sha1": true, "sha256": true, "sha512": true,
 	"description-md5": true, "status": true, "config-version": true, "conffiles": true,
+	"repod-offered": true,
 }
 
 // The order is about that of Debian's archive: first what names the package,
@@ -66,8 +74,15 @@ func AppendStanza(dst []byte, control *deb.Stanza, file PackageFile) ([]byte, er
 	dst = appendValue(dst, "Size", strconv.FormatInt(file.Size, 10))
 	dst = appendValue(dst, "MD5sum", file.MD5)
 	dst = appendValue(dst, "SHA256", file.SHA256)
+	if file.Offered {
+		dst = appendValue(dst, offered, "yes")
+	}
 	return appendValue(dst, "Description", control.Get("Description")), nil
 }
+
+// IsOffered reports whether an entry, as AppendStanza renders it, is of a
+// PackageFile.Offered.
+func IsOffered(stanza []byte) bool { return bytes.Contains(stanza, []byte("\n"+offered+": yes\n")) }
 
 func appendValue(dst []byte, name, value string) []byte {
 	if value == "" {
