@@ -1,0 +1,65 @@
+package resolve
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+)
+
+func TestBroken(t *testing.T) {
+	x := NewIndex(append([]*Package{nil}, parse(t, `
+		a 1; Depends: b, c (>= 2) | d
+		b 1 all; Pre-Depends: m (= 2); Depends: a:any, e:native
+		c 1
+		p 1; Provides: m (= 2)
+		e 1 arm64 same`)...))
+	var got []string
+	for _, b := range x.Broken("amd64") {
+		got = append(got, fmt.Sprint(b.Package.Name, " ", b.Relation, " ", b.Dependency))
+	}
+	if want := []string{"a depends c (>= 2) | d", "b depends e:native"}; !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+// Packages that are not the same have an order, whatever they differ in.
+func TestOrderIsTotal(t *testing.T) {
+	packages := parse(t, `
+		a 2
+		a 1
+		a 1-0
+		a 1 1
+		a 1 all
+		a 1 same
+		a 1 50
+		a 1; Pre-Depends: x
+		a 1; Depends: x
+		a 1; Provides: x
+		a 1; Provides: x (= 1)
+		a 1; Conflicts: x
+		a 1; Breaks: x`)
+	packages = append(packages, &Package{Name: "b", Version: version(t, "1"), Arch: "amd64"})
+	for i, p := range packages {
+		for j, q := range packages {
+			c := compareOffers(p, q)
+			if (c == 0) != (i == j) || c != -compareOffers(q, p) {
+				t.Errorf("%v and %v: %d", p.Ref, q.Ref, c)
+			}
+		}
+		if twin := *p; compareOffers(p, &twin) != 0 {
+			t.Errorf("%v is not its copy", p.Ref)
+		}
+	}
+	p := parsePackage(t, "a 1; Provides: x (= 2), x (= 1), x (= 1-0), x")
+	var links []link
+	for d := range p.provided {
+		links = append(links, link{p, d})
+	}
+	for i := range links {
+		for j := range links {
+			if c := compareProviders(links[i], links[j]); (c < 0) != (i < j) || (c == 0) != (i == j) {
+				t.Errorf("%s and %s: %d", links[i].provides, links[j].provides, c)
+			}
+		}
+	}
+}
