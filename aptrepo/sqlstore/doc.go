@@ -1,6 +1,7 @@
 // Package sqlstore keeps what a repository knows in SQLite or PostgreSQL. A
 // [DB] is an [aptrepo.Store] and an [auth.Store] at once, so that package
-// auth's events go into the same hash-chained audit log.
+// auth's events go into the same hash-chained audit log. It is an
+// [upstream.Catalog] too.
 //
 // The package links no driver: a program opens a pool with the driver of its
 // choice and hands it to [Open]. It is tested with modernc.org/sqlite and
@@ -22,6 +23,15 @@
 //
 // Each method reads one consistent state, which is the latest committed one
 // when it begins. Readers never wait for writers.
+//
+// # The catalogue of sources
+//
+// A sync may add 100,000 packages, and nobody is to wait for that. So
+// [DB.ReplacePackages] writes in transactions of some milliseconds, between
+// which others get their turn. The rows carry the number of a stage, and readers
+// leave out those of stages that have not ended. The last transaction counts up
+// the source's generation, unless another one has done so, and ends the stage;
+// only then are the rows deleted that went.
 //
 // # Tables
 //

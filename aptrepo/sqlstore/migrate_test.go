@@ -22,7 +22,7 @@ func schema(t *testing.T, db *DB) []string {
 	t.Helper()
 	query := `SELECT 'column ' || m.name || '.' || c.name || CASE WHEN c.pk > 0 THEN ' key' ELSE '' END
 			FROM sqlite_master m JOIN pragma_table_info(m.name) c
-			WHERE m.type = 'table' AND m.name NOT LIKE 'sqlite%' AND m.name NOT LIKE 'artifact_search%'
+			WHERE m.type = 'table' AND m.name NOT LIKE 'sqlite%' AND m.name NOT LIKE 'artifact_search%' AND m.name NOT LIKE 'catalog_search%'
 		UNION ALL
 		SELECT 'index ' || m.name || ' (' || (SELECT group_concat(coalesce(i.name, 'lower'), ' ') FROM pragma_index_info(m.name) i) || ')'
 			FROM sqlite_master m WHERE m.type = 'index' AND m.sql IS NOT NULL`
@@ -36,7 +36,7 @@ func schema(t *testing.T, db *DB) []string {
 			SELECT 'index ' || c.relname || ' (' || (SELECT string_agg(a.attname, ' ' ORDER BY a.attnum)
 					FROM pg_attribute a WHERE a.attrelid = c.oid) || ')'
 				FROM pg_class c JOIN pg_index i ON i.indexrelid = c.oid
-				WHERE c.relnamespace = 'public'::regnamespace AND c.relname <> 'artifact_search'
+				WHERE c.relnamespace = 'public'::regnamespace AND c.relname NOT LIKE '%\_search'
 					AND NOT EXISTS (SELECT 1 FROM pg_constraint k WHERE k.conindid = c.oid)`
 	}
 	var lines []string

@@ -21,8 +21,8 @@ var (
 	_ auth.Store    = (*DB)(nil)
 )
 
-// A DB is an open database. It implements [aptrepo.Store] and [auth.Store];
-// all methods are safe for concurrent use, also by several processes.
+// A DB is an open database. It implements [aptrepo.Store], [auth.Store] and
+// [upstream.Catalog]; all methods are safe for concurrent use, also by several processes.
 type DB struct {
 	conn       *sqlx.DB
 	dialect    Dialect

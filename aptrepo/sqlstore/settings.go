@@ -26,7 +26,7 @@ func (d *DB) LoadSettings(ctx context.Context) (doc settings.Document, err error
 
 // SaveSettings implements [settings.Store]. The entry in the audit log names
 // the leaves and not their values.
-func (d *DB) SaveSettings(ctx context.Context, doc settings.Document, changed []string) error {
+func (d *DB) SaveSettings(ctx context.Context, doc settings.Document, c settings.Change) error {
 	actor := aptrepo.ActorFrom(ctx)
 	return d.update(ctx, func(t *tx) error {
 		n, err := t.exec("UPDATE settings SET version = ?, document = ? WHERE version = ?",
@@ -38,8 +38,8 @@ func (d *DB) SaveSettings(ctx context.Context, doc settings.Document, changed []
 			return settings.ErrStale
 		}
 		return t.Audit(aptrepo.AuditEntry{
-			Time: time.Now().UTC(), Action: "settings.update", User: actor.Name, IP: actor.IP, RequestID: actor.RequestID,
-			Result: aptrepo.ResultSuccess, Detail: strings.Join(changed, " "),
+			Time: time.Now().UTC(), Action: c.Action, Target: c.Target, User: actor.Name, IP: actor.IP, RequestID: actor.RequestID,
+			Result: aptrepo.ResultSuccess, Detail: strings.Join(c.Paths, " "),
 		})
 	})
 }
