@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"reflect"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -55,7 +56,7 @@ func TestFailures(t *testing.T) {
 			r, log := newRunner(t, d)
 			start(t, r, Kind{Name: "fail", Timeout: 20 * time.Millisecond, Work: func(ctx context.Context, _ *Task) (any, error) { return tt.work(ctx) }})
 			j := wait(t, r, enqueue(t, r, "fail", nil, Options{}), hasStatus(Error))
-			if j.Failure == nil || *j.Failure != tt.want || j.Result != nil || j.FinishedAt.IsZero() {
+			if j.Failure == nil || !reflect.DeepEqual(*j.Failure, tt.want) || j.Result != nil || j.FinishedAt.IsZero() {
 				t.Errorf("job is %+v, failure %+v", j, j.Failure)
 			}
 			if !strings.Contains(log.String(), tt.log) {
@@ -246,7 +247,7 @@ func TestChanged(t *testing.T) {
 	if err := <-stopped; err != nil && !errors.Is(err, ErrStopped) { // or it saw the end
 		t.Errorf("error at the end is %v", err)
 	}
-	if j, err := r.Job(t.Context(), j.ID); err != nil || j.Failure == nil || *j.Failure != interrupted {
+	if j, err := r.Job(t.Context(), j.ID); err != nil || j.Failure == nil || !reflect.DeepEqual(*j.Failure, interrupted) {
 		t.Errorf("cancelled job is %+v, %v", j, err)
 	}
 }

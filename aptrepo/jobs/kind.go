@@ -41,13 +41,15 @@ type Failure struct {
 	Status int    `json:"status"` // of HTTP, for those who wait for the job
 	Code   string `json:"code"`   // for programs
 	Detail string `json:"detail"` // a sentence for people
+	// Extra, a JSON object, is for those who want to know more; it may be nil.
+	Extra json.RawMessage `json:"extra,omitempty"`
 }
 
 func (f *Failure) Error() string { return f.Code + ": " + f.Detail }
 
 var (
-	internalError = Failure{500, "internal_error", "Internal server error"}
-	interrupted   = Failure{503, "interrupted", "The server stopped before the job was done."}
+	internalError = Failure{Status: 500, Code: "internal_error", Detail: "Internal server error"}
+	interrupted   = Failure{Status: 503, Code: "interrupted", Detail: "The server stopped before the job was done."}
 )
 
 // permanent marks an error that another attempt would not mend.

@@ -41,6 +41,16 @@ func (p *Periodic) next() (func(after time.Time) time.Time, error) {
 	return func(after time.Time) time.Time { return due.Next(after.In(location)) }, nil
 }
 
+// NextRun returns when work that is scheduled by a cron expression is due first
+// after a time. Location nil is UTC; the result is zero when it never is.
+func NextRun(cron string, location *time.Location, after time.Time) (time.Time, error) {
+	next, err := (&Periodic{Cron: cron, Location: location}).next()
+	if err != nil {
+		return time.Time{}, err
+	}
+	return next(after), nil
+}
+
 // Schedule begins to enqueue work at its times, in place of what was scheduled
 // under the same name. Every server schedules the same; of all servers, one
 // enqueues each run. A time at which no server runs passes by. It can be

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"reflect"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -92,7 +93,7 @@ func TestAbandonedJobs(t *testing.T) {
 		r, _ = newRunner(t, d)
 		r.sweepEvery, r.abandoned = 10*time.Millisecond, 20*time.Second
 		start(t, r, Kind{Name: "once", Work: echo.Work}, Kind{Name: "retried", Retry: []time.Duration{0}, Work: echo.Work})
-		if j := wait(t, r, one, Job.Ended); j.Failure == nil || *j.Failure != interrupted || j.FinishedAt.IsZero() {
+		if j := wait(t, r, one, Job.Ended); j.Failure == nil || !reflect.DeepEqual(*j.Failure, interrupted) || j.FinishedAt.IsZero() {
 			t.Errorf("job is %+v", j)
 		}
 		if j := wait(t, r, two, Job.Ended); string(j.Result) != `"again"` {
@@ -110,7 +111,7 @@ func TestRestart(t *testing.T) {
 		r, _ := newRunner(t, d)
 		r.Server = "a"
 		start(t, r, Kind{Name: "kk", Work: echo.Work})
-		if j, err := r.Job(t.Context(), own.ID); err != nil || j.Failure == nil || *j.Failure != interrupted {
+		if j, err := r.Job(t.Context(), own.ID); err != nil || j.Failure == nil || !reflect.DeepEqual(*j.Failure, interrupted) {
 			t.Errorf("own job is %+v, %v", j, err)
 		}
 		if j, err := r.Job(t.Context(), foreign.ID); err != nil || j.Status != Running {
