@@ -117,6 +117,11 @@ func (in *incoming) read(ctx context.Context) error {
 		}
 		return err
 	}
+	if check := in.options.Check; check != nil {
+		if err := check(pkg); err != nil {
+			return err
+		}
+	}
 	in.artifact = artifactOf(pkg)
 	a := &in.artifact
 	a.Size, a.MD5, a.SHA256, a.SHA512 = sums.size, sumOf(sums.md5), sumOf(sums.sha256), sumOf(sums.sha512)

@@ -269,6 +269,9 @@ func (p *publisher) edit(ctx context.Context, cur *snapshot, d Distribution) (ma
 	if err != nil {
 		return nil, 0, err
 	}
+	if p.repo.Offers != nil && p.repo.Offers(p.codename) {
+		replaceOffers(edits)
+	}
 	if err := p.apply(ctx, logs, edits); err != nil {
 		return nil, 0, err
 	}
@@ -277,6 +280,20 @@ func (p *publisher) edit(ctx context.Context, cur *snapshot, d Distribution) (ma
 		applied = changes[n-1].Seq
 	}
 	return logs, applied, nil
+}
+
+// replaceOffers makes edits take out what was offered under the IDs that they
+// add. It costs a look through the whole index.
+func replaceOffers(edits map[string]index.Edit) {
+	for dir, e := range edits {
+		if e.Remove == nil {
+			e.Remove = make(map[index.ID]bool)
+		}
+		for _, stanza := range e.Add {
+			e.Remove[index.StanzaID(stanza)] = true
+		}
+		edits[dir] = e
+	}
 }
 
 // apply changes logs in place: those that edits name.

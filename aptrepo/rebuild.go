@@ -54,6 +54,9 @@ func (p *publisher) compareLog(ctx context.Context, dir string, log *index.Log, 
 		if err != nil {
 			return err.Error()
 		}
+		if index.IsOffered(stanza) {
+			continue
+		}
 		sum := stanzaSum(stanza)
 		if want[sum] == 0 {
 			extra++

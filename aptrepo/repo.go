@@ -48,6 +48,10 @@ type Repo struct {
 	// Every publication then costs as much as the whole index.
 	Materialise bool
 
+	// Offers reports whether a distribution may list offers, see Repo.Offer: a
+	// package that is published then takes the place of its offer. Nil: none may.
+	Offers func(codename string) bool
+
 	// OnEvent, when set, is called after each change that took effect, on the
 	// goroutine that made it. It must not block for long.
 	OnEvent func(ctx context.Context, e Event)
@@ -76,6 +80,9 @@ type PublishOptions struct {
 	SourceID string
 	// Group labels the artifact, see [Repo.Groups]; "" leaves its label.
 	Group string
+	// Check, when set, is asked about the package once it has been read, before
+	// anything is stored. Its error refuses the package and is returned as it is.
+	Check func(p *deb.Package) error
 }
 
 // Origins of artifacts.
