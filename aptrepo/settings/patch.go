@@ -124,7 +124,11 @@ func (p *patcher) leaf(dst reflect.Value, value any, path string, tag reflect.St
 	}
 	before := len(p.list)
 	fresh := reflect.New(dst.Type()).Elem()
-	p.convert(fresh, value, path, tag)
+	if present, ok := dst.Interface().(Sources); ok {
+		p.sources(fresh, present, value, path)
+	} else {
+		p.convert(fresh, value, path, tag)
+	}
 	if len(p.list) > before || reflect.DeepEqual(fresh.Interface(), dst.Interface()) {
 		return
 	}

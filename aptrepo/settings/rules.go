@@ -10,8 +10,11 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/robfig/cron/v3"
 )
 
 // A FieldError is what is wrong with one leaf.
@@ -67,12 +70,15 @@ var textRules = map[string]struct {
 		func(s string) bool { return isBaseURL(s) && scheme(s) == "https" },
 		"must be the https:// address of the issuer, without trailing slash",
 	},
-	"baseurl": {isBaseURL, "must be http:// or https://, a host and perhaps a path, without query or trailing slash"},
-	"host":    {isHost, "must be a host name or IP address"},
-	"address": {isAddress, "must be an e-mail address"},
-	"ldapurl": {isLDAPURL, "must be ldap://host[:port] or ldaps://host[:port]"},
-	"pem":     {isPEM, "must be one or more certificates in PEM"},
-	"filter":  {isFilter, "must be an LDAP filter in parentheses with {username} or {dn}"},
+	"baseurl":  {isBaseURL, "must be http:// or https://, a host and perhaps a path, without query or trailing slash"},
+	"cron":     {isCron, "must be minute, hour, day of month, month and day of week, as in crontab"},
+	"timezone": {isTimezone, "must be a time zone as Europe/Berlin"},
+	"proxyurl": {isProxyURL, "must be http:// or https:// and a host, perhaps with user and password"},
+	"host":     {isHost, "must be a host name or IP address"},
+	"address":  {isAddress, "must be an e-mail address"},
+	"ldapurl":  {isLDAPURL, "must be ldap://host[:port] or ldaps://host[:port]"},
+	"pem":      {isPEM, "must be one or more certificates in PEM"},
+	"filter":   {isFilter, "must be an LDAP filter in parentheses with {username} or {dn}"},
 	"userfilter": {
 		func(s string) bool {
 			return isFilter(s) && strings.Contains(s, "{username}") && !strings.Contains(s, "{dn}")
@@ -132,6 +138,25 @@ func isBaseURL(s string) bool {
 	u, err := url.Parse(s)
 	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Hostname() != "" && u.User == nil && u.RawQuery == "" &&
 		!u.ForceQuery && u.Fragment == "" && !strings.HasSuffix(s, "/") && !strings.ContainsAny(s, " '\"\\`$#") && isLine(s)
+}
+
+// cronSyntax is that of package jobs.
+var cronSyntax = cron.NewParser(cron.Minute | cron.Hour | cron.Dom | cron.Month | cron.Dow)
+
+func isCron(s string) bool {
+	_, err := cronSyntax.Parse(s)
+	return err == nil && !strings.Contains(s, "=") // which begins a time zone
+}
+
+func isTimezone(s string) bool {
+	_, err := time.LoadLocation(s)
+	return err == nil && s != "Local"
+}
+
+func isProxyURL(s string) bool {
+	u, err := url.Parse(s)
+	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Hostname() != "" && (u.Path == "" || u.Path == "/") &&
+		u.RawQuery == "" && !u.ForceQuery && u.Fragment == "" && isLine(s)
 }
 
 func isHost(s string) bool { return hostRE.MatchString(s) || ipv6RE.MatchString(s) }

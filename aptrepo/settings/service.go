@@ -13,6 +13,7 @@ import (
 	"log/slog"
 	"maps"
 	"reflect"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -31,9 +32,17 @@ type Store interface {
 	// LoadSettings returns the document.
 	LoadSettings(ctx context.Context) (Document, error)
 	// SaveSettings replaces it and records, in the same transaction, that the
-	// context's actor has changed the leaves of those paths. d.Version must be
-	// the present version plus one, else ErrStale and nothing changes.
-	SaveSettings(ctx context.Context, d Document, changed []string) error
+	// context's actor has made the change. d.Version must be the present version
+	// plus one, else ErrStale and nothing changes.
+	SaveSettings(ctx context.Context, d Document, c Change) error
+}
+
+// A Change is what the audit log is to say of a change. It has no values, which
+// may be secrets.
+type Change struct {
+	Action string   // "settings.update"
+	Target string   // what it is about, "" for the settings as a whole
+	Paths  []string // of the leaves that were changed
 }
 
 // Errors of services and stores.
@@ -185,6 +194,9 @@ func (s *Service) read(ctx context.Context, d Document) (*state, error) {
 	note := func(path, why string) {
 		s.logger().WarnContext(ctx, "a stored setting has no effect", "setting", path, "reason", why)
 	}
+	raw = s.openSources(raw, func(id string) {
+		note(sourcePath(id), "it was sealed with another key: make the source again")
+	})
 	opened, err := s.secrets(raw, "", func(path, sealed string) (string, error) {
 		text, err := s.unseal(path, sealed)
 		if err != nil {
@@ -257,12 +269,24 @@ func (s *Service) change(ctx context.Context, patch map[string]any) error {
 		return err
 	}
 	next.raw = merge(before.raw, sealed, "")
-	s.forget(next, p.changed)
+	return s.save(ctx, next, Change{Action: "settings.update", Paths: p.changed})
+}
+
+// save stores the settings after the present ones, and makes them these.
+func (s *Service) save(ctx context.Context, next *state, c Change) error {
+	if slices.Contains(c.Paths, sourcesPath) {
+		sealed, err := s.sealSources(next.settings.Import.Sources)
+		if err != nil {
+			return err
+		}
+		next.raw = merge(next.raw, map[string]any{"import": map[string]any{"sources": sealed}}, "")
+	}
+	s.forget(next, c.Paths)
 	data, err := json.Marshal(next.raw)
 	if err != nil {
 		return err
 	}
-	if err := s.Store.SaveSettings(ctx, Document{next.version, data}, p.changed); err != nil {
+	if err := s.Store.SaveSettings(ctx, Document{next.version, data}, c); err != nil {
 		return err
 	}
 	s.swap(next)

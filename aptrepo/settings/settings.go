@@ -9,6 +9,8 @@ package settings
 import (
 	"fmt"
 	"log/slog"
+
+	"github.com/repod-io/repod/aptrepo/upstream"
 )
 
 // Settings is the tree. Tags say how a leaf is checked, see rules.go.
@@ -18,6 +20,7 @@ type Settings struct {
 	PublicURL      string  `json:"public_url" rule:"baseurl"`
 	MaxUploadBytes int64   `json:"max_upload_bytes" rule:"1048576..1099511627776"`
 	Signing        Signing `json:"signing"`
+	Import         Import  `json:"import"`
 	SMTP           SMTP    `json:"smtp"`
 	LDAP           LDAP    `json:"ldap"`
 	OIDC           OIDC    `json:"oidc"`
@@ -27,6 +30,20 @@ type Settings struct {
 type Signing struct {
 	OverlapDays    int64 `json:"overlap_days" rule:"0..3650"`    // how long a replaced key goes on signing
 	ValidUntilDays int64 `json:"valid_until_days" rule:"0..365"` // 0: no Valid-Until
+}
+
+// Import is about upstream archives; see packages upstream and importer.
+type Import struct {
+	ScheduleEnabled bool    `json:"schedule_enabled"`
+	Schedule        string  `json:"schedule" rule:"cron"` // when all sources are synced
+	Timezone        string  `json:"timezone" rule:"timezone"`
+	TimeoutSeconds  int64   `json:"timeout_seconds" rule:"1..3600"` // of a request without progress
+	Concurrency     int64   `json:"concurrency" rule:"1..16"`       // downloads at a time
+	ProxyURL        Secret  `json:"proxy_url" rule:"proxyurl"`      // "": none
+	Sources         Sources `json:"sources"`
+	// PullThrough are the codenames of the distributions that offer what the
+	// sources have, and get it when somebody asks. It is beyond the API reference.
+	PullThrough []string `json:"pull_through" rule:"line"`
 }
 
 // SMTP is about mail.
@@ -92,6 +109,10 @@ func Default() *Settings {
 	return &Settings{
 		MaxUploadBytes: 1 << 30,
 		Signing:        Signing{OverlapDays: 90},
+		Import: Import{
+			ScheduleEnabled: true, Schedule: "0 3 * * *", Timezone: "UTC", TimeoutSeconds: 60, Concurrency: 2,
+			Sources: upstream.Presets(), PullThrough: []string{},
+		},
 		SMTP: SMTP{
 			Port: 587, TLS: "starttls", Recipients: []string{}, Kinds: append([]string{}, MailKinds...), TimeoutSeconds: 10,
 		},
@@ -155,6 +176,8 @@ func (s *Settings) cross(f *faults) {
 	need(s.OIDC.Enabled, "oidc.client_id", s.OIDC.ClientID, "oidc.enabled")
 	need(s.OIDC.Enabled, "oidc.username_claim", s.OIDC.UsernameClaim, "oidc.enabled")
 	need(s.OIDC.Enabled, "public_url", s.PublicURL, "oidc.enabled")
+	need(true, "import.schedule", s.Import.Schedule, "import.schedule_enabled")
+	need(true, "import.timezone", s.Import.Timezone, "import.schedule_enabled")
 	if s.LDAP.StartTLS && scheme(s.LDAP.URL) == "ldaps" {
 		f.add("ldap.starttls", "must be false for a URL that begins with ldaps://")
 	}

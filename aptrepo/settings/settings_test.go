@@ -56,8 +56,8 @@ func TestDefaults(t *testing.T) {
 		t.Fatal(etag, err)
 	}
 	after, etag, err := s.Patch(t.Context(), body, "")
-	if err != nil || !bytes.Equal(body, after) || etag != `"settings-0"` || len(mem.Changed()) != 0 {
-		t.Errorf("a patch of what is there gives %s, %s, %v (%q)", after, etag, err, mem.Changed())
+	if err != nil || !bytes.Equal(body, after) || etag != `"settings-0"` || len(mem.Changes()) != 0 {
+		t.Errorf("a patch of what is there gives %s, %s, %v (%q)", after, etag, err, mem.Changes())
 	}
 }
 
@@ -67,45 +67,63 @@ var leaves = map[string]struct{ good, bad []string }{
 	"max_upload_bytes":         {[]string{`1048576`, `1099511627776`}, []string{`1048575`, `1099511627777`, `"1048576"`, `1e6`, `1048576.5`, `-1`}},
 	"signing.overlap_days":     {[]string{`0`, `3650`}, []string{`-1`, `3651`, `true`}},
 	"signing.valid_until_days": {[]string{`0`, `365`}, []string{`366`}},
-	"smtp.enabled":             {[]string{`false`}, []string{`0`, `"true"`}},
-	"smtp.host":                {[]string{`"mail.example.com"`, `"192.0.2.1"`, `"::1"`, `""`}, []string{`"a b"`, `"-x"`, `"http://x"`, `"x:25"`, `"a\nb"`}},
-	"smtp.port":                {[]string{`1`, `65535`}, []string{`0`, `65536`}},
-	"smtp.username":            {[]string{`"user"`, `""`}, []string{`"a\r\nb"`, `1`}},
-	"smtp.password":            {[]string{`"secret"`, `""`}, []string{`1`, `"\u0000"`}},
-	"smtp.tls":                 {[]string{`"starttls"`, `"tls"`, `"none"`}, []string{`""`, `"TLS"`}},
-	"smtp.from":                {[]string{`"repod@example.com"`, `""`}, []string{`"x"`, `"A <a@b.c>"`, `"a@b.c\r\nBcc: d@e.f"`, `"ä@b.c"`}},
-	"smtp.recipients":          {[]string{`["a@b.c","d@e.f"]`, `[]`}, []string{`"a@b.c"`, `["x"]`, `["a@b.c","a@b.c"]`, `[""]`, `[1]`}},
-	"smtp.kinds":               {[]string{`["review_needed"]`, `[]`}, []string{`["nothing"]`}},
-	"smtp.timeout_seconds":     {[]string{`1`, `120`}, []string{`0`, `121`}},
-	"oidc.enabled":             {[]string{`false`}, []string{`1`}},
-	"oidc.issuer":              {[]string{`"https://login.example.com/realms/x"`, `""`}, []string{`"http://x"`, `"https://x/"`, `"x"`}},
-	"oidc.client_id":           {[]string{`"repod"`}, []string{`"a\nb"`}},
-	"oidc.client_secret":       {[]string{`"secret"`}, []string{`1`}},
-	"oidc.scopes":              {[]string{`["openid"]`, `[]`}, []string{`"openid"`, `[""]`}},
-	"oidc.username_claim":      {[]string{`"email"`}, []string{`"\u0007"`}},
-	"oidc.groups_claim":        {[]string{`"roles"`}, []string{`[]`}},
-	"oidc.role_groups":         {[]string{`{"admin":["ops"]}`}, []string{`{"root":["x"]}`}},
-	"oidc.default_role":        {[]string{`""`, `"viewer"`}, []string{`"root"`}},
-	"oidc.auto_provision":      {[]string{`true`}, []string{`0`}},
-	"ldap.enabled":             {[]string{`false`}, []string{`null`, `[]`}},
-	"ldap.url":                 {[]string{`"ldap://ldap.example.com"`, `"ldaps://ldap.example.com:636/"`, `""`}, []string{`"http://x"`, `"ldap://"`, `"ldap://x/dc=y"`, `"ldap://x?y"`, `"ldap://u@x"`, `"ldapi://%2frun"`}},
-	"ldap.starttls":            {[]string{`true`}, []string{`1`}},
-	"ldap.verify_certificate":  {[]string{`false`}, []string{`"no"`}},
-	"ldap.ca_pem":              {[]string{`""`}, []string{`"x"`, `"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"`}},
-	"ldap.bind_dn":             {[]string{`"cn=x,dc=y"`}, []string{`"a\u0007"`}},
-	"ldap.bind_password":       {[]string{`"secret"`}, []string{`{}`}},
-	"ldap.base_dn":             {[]string{`"dc=y"`}, []string{`"\n"`}},
-	"ldap.user_filter":         {[]string{`"(&(objectClass=person)(uid={username}))"`}, []string{`"uid={username}"`, `"(uid=x)"`, `"(uid={username}"`, `"(uid={username}))("`, `"(a={username})(b=c)"`, `"(member={dn})"`, `"(|(a={username})(b={dn}))"`}},
-	"ldap.attr_username":       {[]string{`"sAMAccountName"`}, []string{`"a b"`, `"a;binary"`, `"1.2"`}},
-	"ldap.attr_email":          {[]string{`"mail"`, `""`}, []string{`"*"`}},
-	"ldap.attr_full_name":      {[]string{`"displayName"`}, []string{`"+"`}},
-	"ldap.attr_groups":         {[]string{`""`}, []string{`"("`}},
-	"ldap.group_base_dn":       {[]string{`"ou=groups,dc=y"`}, []string{`"\r"`}},
-	"ldap.group_filter":        {[]string{`"(member={dn})"`}, []string{`"(member=x)"`}},
-	"ldap.role_groups":         {[]string{`{"admin":["cn=a,dc=y"],"viewer":[]}`, `{}`}, []string{`{"root":["x"]}`, `{"admin":"x"}`, `[]`, `{"admin":[1]}`}},
-	"ldap.default_role":        {[]string{`""`, `"admin"`}, []string{`"root"`}},
-	"ldap.auto_provision":      {[]string{`false`}, []string{`0`}},
-	"ldap.timeout_seconds":     {[]string{`1`, `60`}, []string{`0`, `61`}},
+	"import.schedule_enabled":  {[]string{`false`}, []string{`0`}},
+	"import.schedule":          {[]string{`"*/5 1-3 * * mon"`, `"0 3 1 1 *"`}, []string{`""`, `"daily"`, `"@daily"`, `"* * * * * *"`, `"60 * * * *"`, `"TZ=UTC * * * * *"`}},
+	"import.timezone":          {[]string{`"Europe/Berlin"`, `"UTC"`}, []string{`""`, `"Local"`, `"Mars/Phobos"`, `"../etc/passwd"`}},
+	"import.timeout_seconds":   {[]string{`1`, `3600`}, []string{`0`, `3601`}},
+	"import.concurrency":       {[]string{`1`, `16`}, []string{`0`, `17`}},
+	"import.proxy_url":         {[]string{`"http://user:pw@proxy.example.com:3128"`, `"https://proxy/"`, `""`}, []string{`"socks5://proxy"`, `"http://"`, `"proxy:3128"`, `"http://proxy/path"`, `"http://proxy?x"`}},
+	"import.pull_through":      {[]string{`["jammy"]`, `[]`}, []string{`"jammy"`, `["a\nb"]`}},
+	"import.sources": {[]string{`[]`, sourceList("x", "https://archive.example.com/debian/"), sourceList("x", "http://u:pw@archive.example.com/debian")},
+		[]string{`"x"`, `[1]`, `[{}]`, sourceList("X", "https://x/"), sourceList("x", "ftp://x/"), sourceList("x", "https://x/?q"),
+			sourceList("x", "https://u:********@x/"), `[{"id":"x","url":"https://x/","suite":"s"}]`,
+			`[{"id":"x","url":"https://x/","suite":"s","keyring":"k","signed_by":"k"}]`, `[{"id":"x","url":"https://x/","suite":"../s","keyring":"k"}]`,
+			`[{"id":"x","url":"https://x/","suite":"s","keyring":"k","other":1}]`, `[{"id":"x","url":"https://x/","suite":"s","keyring":"k","enabled":"yes"}]`,
+			strings.Replace(sourceList("x", "https://x/")+sourceList("x", "https://y/"), "][", ",", 1)}},
+	"smtp.enabled":            {[]string{`false`}, []string{`0`, `"true"`}},
+	"smtp.host":               {[]string{`"mail.example.com"`, `"192.0.2.1"`, `"::1"`, `""`}, []string{`"a b"`, `"-x"`, `"http://x"`, `"x:25"`, `"a\nb"`}},
+	"smtp.port":               {[]string{`1`, `65535`}, []string{`0`, `65536`}},
+	"smtp.username":           {[]string{`"user"`, `""`}, []string{`"a\r\nb"`, `1`}},
+	"smtp.password":           {[]string{`"secret"`, `""`}, []string{`1`, `"\u0000"`}},
+	"smtp.tls":                {[]string{`"starttls"`, `"tls"`, `"none"`}, []string{`""`, `"TLS"`}},
+	"smtp.from":               {[]string{`"repod@example.com"`, `""`}, []string{`"x"`, `"A <a@b.c>"`, `"a@b.c\r\nBcc: d@e.f"`, `"ä@b.c"`}},
+	"smtp.recipients":         {[]string{`["a@b.c","d@e.f"]`, `[]`}, []string{`"a@b.c"`, `["x"]`, `["a@b.c","a@b.c"]`, `[""]`, `[1]`}},
+	"smtp.kinds":              {[]string{`["review_needed"]`, `[]`}, []string{`["nothing"]`}},
+	"smtp.timeout_seconds":    {[]string{`1`, `120`}, []string{`0`, `121`}},
+	"oidc.enabled":            {[]string{`false`}, []string{`1`}},
+	"oidc.issuer":             {[]string{`"https://login.example.com/realms/x"`, `""`}, []string{`"http://x"`, `"https://x/"`, `"x"`}},
+	"oidc.client_id":          {[]string{`"repod"`}, []string{`"a\nb"`}},
+	"oidc.client_secret":      {[]string{`"secret"`}, []string{`1`}},
+	"oidc.scopes":             {[]string{`["openid"]`, `[]`}, []string{`"openid"`, `[""]`}},
+	"oidc.username_claim":     {[]string{`"email"`}, []string{`"\u0007"`}},
+	"oidc.groups_claim":       {[]string{`"roles"`}, []string{`[]`}},
+	"oidc.role_groups":        {[]string{`{"admin":["ops"]}`}, []string{`{"root":["x"]}`}},
+	"oidc.default_role":       {[]string{`""`, `"viewer"`}, []string{`"root"`}},
+	"oidc.auto_provision":     {[]string{`true`}, []string{`0`}},
+	"ldap.enabled":            {[]string{`false`}, []string{`null`, `[]`}},
+	"ldap.url":                {[]string{`"ldap://ldap.example.com"`, `"ldaps://ldap.example.com:636/"`, `""`}, []string{`"http://x"`, `"ldap://"`, `"ldap://x/dc=y"`, `"ldap://x?y"`, `"ldap://u@x"`, `"ldapi://%2frun"`}},
+	"ldap.starttls":           {[]string{`true`}, []string{`1`}},
+	"ldap.verify_certificate": {[]string{`false`}, []string{`"no"`}},
+	"ldap.ca_pem":             {[]string{`""`}, []string{`"x"`, `"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"`}},
+	"ldap.bind_dn":            {[]string{`"cn=x,dc=y"`}, []string{`"a\u0007"`}},
+	"ldap.bind_password":      {[]string{`"secret"`}, []string{`{}`}},
+	"ldap.base_dn":            {[]string{`"dc=y"`}, []string{`"\n"`}},
+	"ldap.user_filter":        {[]string{`"(&(objectClass=person)(uid={username}))"`}, []string{`"uid={username}"`, `"(uid=x)"`, `"(uid={username}"`, `"(uid={username}))("`, `"(a={username})(b=c)"`, `"(member={dn})"`, `"(|(a={username})(b={dn}))"`}},
+	"ldap.attr_username":      {[]string{`"sAMAccountName"`}, []string{`"a b"`, `"a;binary"`, `"1.2"`}},
+	"ldap.attr_email":         {[]string{`"mail"`, `""`}, []string{`"*"`}},
+	"ldap.attr_full_name":     {[]string{`"displayName"`}, []string{`"+"`}},
+	"ldap.attr_groups":        {[]string{`""`}, []string{`"("`}},
+	"ldap.group_base_dn":      {[]string{`"ou=groups,dc=y"`}, []string{`"\r"`}},
+	"ldap.group_filter":       {[]string{`"(member={dn})"`}, []string{`"(member=x)"`}},
+	"ldap.role_groups":        {[]string{`{"admin":["cn=a,dc=y"],"viewer":[]}`, `{}`}, []string{`{"root":["x"]}`, `{"admin":"x"}`, `[]`, `{"admin":[1]}`}},
+	"ldap.default_role":       {[]string{`""`, `"admin"`}, []string{`"root"`}},
+	"ldap.auto_provision":     {[]string{`false`}, []string{`0`}},
+	"ldap.timeout_seconds":    {[]string{`1`, `60`}, []string{`0`, `61`}},
+}
+
+// sourceList renders a list of one source.
+func sourceList(id, address string) string {
+	return fmt.Sprintf(`[{"id":%q,"url":%q,"suite":"stable","keyring":"debian-archive","target_distribution":null}]`, id, address)
 }
 
 // nest renders a value at a path.
@@ -156,7 +174,7 @@ func TestLeaves(t *testing.T) {
 			s := open(t, mem)
 			_, _, err := s.Patch(t.Context(), []byte(nest(path, value)), "")
 			var v *settings.ValidationError
-			if !errors.As(err, &v) || !strings.HasPrefix(v.Fields[0].Field, path) || len(mem.Changed()) != 0 {
+			if !errors.As(err, &v) || !strings.HasPrefix(v.Fields[0].Field, path) || len(mem.Changes()) != 0 {
 				t.Errorf("%s: %v", nest(path, value), err)
 			}
 		}
@@ -237,7 +255,7 @@ func TestSecretsSealed(t *testing.T) {
 	// Sealed for one leaf, it opens at no other.
 	swapped := strings.NewReplacer("smtp", "ldap", "ldap", "smtp", `"password"`, `"bind_password"`, `"bind_password"`, `"password"`).Replace(string(doc.JSON))
 	other := new(settingstest.Mem)
-	if err := other.SaveSettings(t.Context(), settings.Document{Version: 1, JSON: []byte(swapped)}, nil); err != nil {
+	if err := other.SaveSettings(t.Context(), settings.Document{Version: 1, JSON: []byte(swapped)}, settings.Change{}); err != nil {
 		t.Fatal(err)
 	}
 	if c := open(t, other).Current(); c.SMTP.Password != "" || c.LDAP.BindPassword != "" {
@@ -303,7 +321,7 @@ func TestServers(t *testing.T) {
 			t.Errorf("server %d was told of no change", i)
 		}
 	}
-	if n := len(mem.Changed()); n != len(bodies) {
+	if n := len(mem.Changes()); n != len(bodies) {
 		t.Errorf("%d saves", n)
 	}
 }
@@ -312,7 +330,7 @@ func TestServers(t *testing.T) {
 func TestUnknownKept(t *testing.T) {
 	mem := new(settingstest.Mem)
 	stored := `{"future":{"a":[1,{"b":null}]},"smtp":{"port":70000,"later":1.50,"host":"h"}}`
-	if err := mem.SaveSettings(t.Context(), settings.Document{Version: 1, JSON: []byte(stored)}, nil); err != nil {
+	if err := mem.SaveSettings(t.Context(), settings.Document{Version: 1, JSON: []byte(stored)}, settings.Change{}); err != nil {
 		t.Fatal(err)
 	}
 	s := open(t, mem)

@@ -17,7 +17,7 @@ import (
 type Mem struct {
 	mu      sync.Mutex
 	doc     settings.Document
-	changed [][]string
+	changes []settings.Change
 }
 
 // LoadSettings implements settings.Store.
@@ -28,7 +28,7 @@ func (m *Mem) LoadSettings(ctx context.Context) (settings.Document, error) {
 }
 
 // SaveSettings implements settings.Store.
-func (m *Mem) SaveSettings(ctx context.Context, d settings.Document, changed []string) error {
+func (m *Mem) SaveSettings(ctx context.Context, d settings.Document, c settings.Change) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -38,15 +38,15 @@ func (m *Mem) SaveSettings(ctx context.Context, d settings.Document, changed []s
 		return settings.ErrStale
 	}
 	m.doc = d
-	m.changed = append(m.changed, changed)
+	m.changes = append(m.changes, c)
 	return nil
 }
 
-// Changed returns the paths that each save has named.
-func (m *Mem) Changed() [][]string {
+// Changes returns the change that each save has named.
+func (m *Mem) Changes() []settings.Change {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.changed
+	return m.changes
 }
 
 // Run tests the store that open makes, a fresh and empty one for each check.
@@ -76,7 +76,7 @@ func want(ctx context.Context, s settings.Store, version int64, body string) err
 }
 
 func save(ctx context.Context, s settings.Store, version int64, body string) error {
-	return s.SaveSettings(ctx, settings.Document{Version: version, JSON: []byte(body)}, []string{"a.b"})
+	return s.SaveSettings(ctx, settings.Document{Version: version, JSON: []byte(body)}, settings.Change{Action: "settings.update", Paths: []string{"a.b"}})
 }
 
 func roundTrip(ctx context.Context, s settings.Store) error {
