@@ -40,12 +40,15 @@ var may = map[string][]string{
 	"aptrepo/storage":               {},
 	"aptrepo/storage/s3":            {"aptrepo/storage"},
 	"aptrepo/storage/storagetest":   {"aptrepo/storage"},
-	"aptrepo/settings":              {},
+	"aptrepo/settings":              {"aptrepo/upstream"},
 	"aptrepo/settings/settingstest": {"aptrepo/settings"},
 	"aptrepo/outbound":              {},
 	"aptrepo/notify":                {},
 	"aptrepo/jobs":                  {},
 	"aptrepo/upstream":              {"deb", "index"},
+	"aptrepo/upstream/catalogtest":  {"aptrepo/upstream", "deb"},
+	"aptrepo/upstream/mirrortest":   {"deb", "deb/debtest", "index"},
+	"aptrepo/importer":              {"aptrepo", "aptrepo/resolve", "aptrepo/upstream", "deb"},
 	"aptrepo/resolve":               {"deb"},
 	"aptrepo/retention":             {"deb"},
 	"aptrepo": {
@@ -54,11 +57,12 @@ var may = map[string][]string{
 	},
 	"aptrepo/repotest": {"aptrepo", "aptrepo/storage", "aptrepo/storage/storagetest", "deb", "deb/debtest", "index"},
 
-	"aptrepo/sqlstore":           {"aptrepo", "aptrepo/settings", "auth", "deb"},
+	"aptrepo/sqlstore":           {"aptrepo", "aptrepo/settings", "aptrepo/upstream", "auth", "deb"},
 	"aptrepo/sqlstore/storetest": {"aptrepo", "auth", "auth/authtest", "deb"},
 	"aptrepo/sqlstore/pgtest":    {},
 
-	"httpapi":    {"aptrepo", "aptrepo/jobs", "aptrepo/settings", "aptrepo/storage", "auth", "deb", "httpapi/ui", "index"},
+	"httpapi": {"aptrepo", "aptrepo/importer", "aptrepo/jobs", "aptrepo/resolve", "aptrepo/upstream",
+		"aptrepo/settings", "aptrepo/storage", "auth", "deb", "httpapi/ui", "index"},
 	"httpapi/ui": {},
 }
 
