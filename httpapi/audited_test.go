@@ -23,7 +23,7 @@ import (
 // without a row here fails.
 func TestEveryChangeIsAudited(t *testing.T) {
 	issuer := oidctest.Start(t)
-	f := newFixture(t, func(c *Config) {
+	f, mirror := newImports(t, func(c *Config) {
 		c.TestLDAP = func(context.Context, settings.LDAP) (bool, error) { return true, nil }
 		c.TestMail = func(context.Context, settings.SMTP, string) error { return nil }
 	})
@@ -144,6 +144,29 @@ func TestEveryChangeIsAudited(t *testing.T) {
 		}},
 		{"DELETE /artifacts/{name}/{version}", "package.delete", func() answer { return f.do("DELETE", "/artifacts/tool/1.0", admin, nil) }},
 		{"POST /artifacts/admin/sync-index", "index.sync", func() answer { return f.do("POST", "/artifacts/admin/sync-index", admin, nil) }},
+
+		{"POST /import/sources", "import.source_create", func() answer {
+			return f.json("POST", "/import/sources", admin, strings.Replace(sourceBody(mirror, "security"), "{", `{"security":true,`, 1))
+		}},
+		{"POST /import/sync-security", "import.sync_security", func() answer {
+			return f.do("POST", "/import/sync-security?wait=true", admin, nil)
+		}},
+		{"DELETE /import/sources/{source_id}", "import.source_delete", func() answer {
+			return f.do("DELETE", "/import/sources/security", admin, nil)
+		}},
+		{"POST /import/sync", "import.sync", func() answer { return f.do("POST", "/import/sync?wait=true", admin, nil) }},
+		{"POST /import/sync/{source_id}", "import.sync_source", func() answer {
+			return f.do("POST", "/import/sync/ubuntu-jammy?wait=true", admin, nil)
+		}},
+		{"POST /import/fetch", "package.import import.fetch", func() answer {
+			return f.json("POST", "/import/fetch", admin, `{"name":"libc6","distribution":"jammy","group":"base"}`)
+		}},
+		{"POST /import/batch", "import.batch", func() answer {
+			return f.json("POST", "/import/batch?wait=true", admin, `{"packages":[{"name":"libc6","distribution":"jammy"}]}`)
+		}},
+		{"DELETE /import/groups/{group_name}", "import.group_delete", func() answer {
+			return f.do("DELETE", "/import/groups/base", admin, nil)
+		}},
 
 		{"PATCH /settings", "settings.update", func() answer {
 			return f.json("PATCH", "/settings", admin, `{"ldap":{"url":"ldap://ldap.example.com","base_dn":"dc=example"},"smtp":{"host":"mail.example.com","from":"repod@example.com"}}`)

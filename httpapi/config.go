@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/repod-io/repod/aptrepo"
+	"github.com/repod-io/repod/aptrepo/importer"
 	"github.com/repod-io/repod/aptrepo/settings"
 	"github.com/repod-io/repod/auth"
 )
@@ -27,6 +28,10 @@ type Config struct {
 	// Jobs knows the jobs that run in the background, a *jobs.Runner. Nil:
 	// there are none.
 	Jobs Jobs
+
+	// Import brings packages of upstream archives in; Jobs must know its
+	// ImportKinds. Nil: there are no sources.
+	Import *importer.Importer
 
 	// Settings are what administrators change while the server runs, among
 	// them what clients call it and how large a package may be. Refresh must
@@ -80,8 +85,7 @@ type Config struct {
 type RateLimits map[string]int
 
 // DefaultRateLimits returns the limits of the API reference, and one for logins
-// that only floods come up against. Configurations may name all of these
-// classes; those of imports have no route yet.
+// that only floods come up against.
 func DefaultRateLimits() RateLimits {
 	return RateLimits{
 		"upload":          20,
@@ -124,6 +128,9 @@ func (c Config) withDefaults() (Config, error) {
 	var err error
 	if c.RateLimits, err = c.RateLimits.merge(); err != nil {
 		return c, fmt.Errorf("httpapi: %w", err)
+	}
+	if c.Import == nil {
+		c.Import = &importer.Importer{Repo: c.Repo}
 	}
 	if c.SpoolDir == "" {
 		c.SpoolDir = os.TempDir()
@@ -175,7 +182,7 @@ func New(c Config) (http.Handler, error) {
 	if err := a.prepareSpool(); err != nil {
 		return nil, err
 	}
-	a.tree = &tree{repo: c.Repo, base: a.baseURL, fault: a.logFault}
+	a.tree = &tree{repo: c.Repo, base: a.baseURL, fault: a.logFault, pull: a.pull}
 	a.health = health{check: c.Repo.Check, now: c.Now}
 	a.router = a.newRouter()
 	return a, nil

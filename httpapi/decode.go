@@ -179,14 +179,16 @@ func (b *binder) bindStruct(dst reflect.Value, value any, field string) {
 	if prefix != "" {
 		prefix += "."
 	}
-	for i := range dst.NumField() {
-		f := dst.Type().Field(i)
+	for _, f := range reflect.VisibleFields(dst.Type()) {
+		if f.Anonymous { // its fields follow
+			continue
+		}
 		name := f.Tag.Get("json")
 		r := parseRules(f.Tag.Get("rule"))
 		v := object[name]
 		delete(object, name)
 		if v != nil {
-			b.bind(dst.Field(i), v, prefix+name, r)
+			b.bind(dst.FieldByIndex(f.Index), v, prefix+name, r)
 		} else if r.required {
 			b.fault(prefix+name, "is required")
 		}

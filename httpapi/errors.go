@@ -10,7 +10,10 @@ import (
 	"time"
 
 	"github.com/repod-io/repod/aptrepo"
+	"github.com/repod-io/repod/aptrepo/importer"
 	"github.com/repod-io/repod/aptrepo/jobs"
+	"github.com/repod-io/repod/aptrepo/resolve"
+	"github.com/repod-io/repod/aptrepo/settings"
 	"github.com/repod-io/repod/auth"
 	"github.com/repod-io/repod/deb"
 )
@@ -32,6 +35,11 @@ type problem struct {
 	MaxBytes       int64       `json:"max_bytes,omitempty"`
 	IncomingSHA256 string      `json:"incoming_sha256,omitempty"`
 	ExistingSHA256 string      `json:"existing_sha256,omitempty"`
+	Reason         string      `json:"reason,omitempty"` // of upstream_rejected
+
+	// Results and Sources are those of work that failed as a whole.
+	Results json.RawMessage `json:"results,omitempty"`
+	Sources json.RawMessage `json:"sources,omitempty"`
 }
 
 // A fault is what is wrong with one field, parameter or part of a request.
@@ -129,6 +137,19 @@ var errorTable = []struct {
 	{aptrepo.ErrConflict, 409, "duplicate_conflict", "Name, version and architecture are taken by other contents."},
 	{aptrepo.ErrForeignSigner, 409, "foreign_signer", "The signing keys are configured outside of the repository, which cannot change them."},
 
+	{aptrepo.ErrGroupNotFound, 404, "group_not_found", "The group does not exist."},
+
+	{errSourceNotFound, 404, "source_not_found", "The source does not exist."},
+	{settings.ErrSourceNotFound, 404, "source_not_found", "The source does not exist."},
+	{settings.ErrSourceExists, 409, "source_exists", "A source of this ID exists."},
+	{importer.ErrUnknownSource, 400, "unknown_source", "The source does not exist."},
+	{importer.ErrSourceDisabled, 409, "source_disabled", "The source is disabled."},
+	{importer.ErrNoSources, 400, "no_sources_enabled", "No such source is enabled."},
+	{importer.ErrNotSynced, 424, "sources_not_synced", "No source that serves this has been synced yet; sync them first."},
+	{resolve.ErrPackageNotFound, 404, "package_not_found", "No source offers the package."},
+	{resolve.ErrVersionNotFound, 404, "version_not_found", "No source offers the package in this version."},
+	{resolve.ErrTooLarge, 400, "closure_too_large", "The package needs more others than one request may import."},
+
 	{aptrepo.ErrFull, 507, "storage_full", "The storage is full."},
 	{aptrepo.ErrUnavailable, 503, "storage_unavailable", "Database or file storage is out of reach."},
 	{context.DeadlineExceeded, 503, "storage_unavailable", "Database or file storage did not answer in time."},
@@ -142,6 +163,9 @@ func problemOf(err error) (*problem, bool) {
 		return p, true
 	}
 	if p, ok := settingsProblem(err); ok {
+		return p, true
+	}
+	if p, ok := importProblem(err); ok {
 		return p, true
 	}
 	for _, row := range errorTable {

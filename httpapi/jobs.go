@@ -14,6 +14,8 @@ import (
 
 // Jobs is what the API needs of a *jobs.Runner.
 type Jobs interface {
+	// Enqueue records a job, or joins one.
+	Enqueue(ctx context.Context, kind string, args any, o jobs.Options) (jobs.Job, error)
 	// Job returns a job, or jobs.ErrNotFound.
 	Job(ctx context.Context, id string) (jobs.Job, error)
 	// Changed returns a job once it differs from the one given, or ctx's error.
@@ -96,7 +98,7 @@ func (a *api) streamJob(c *call, job jobs.Job) error {
 		_ = sendEvent(c.w, "result", jobOf(job))
 		return nil
 	}
-	_ = sendEvent(c.w, "error", newProblem(job.Failure.Status, job.Failure.Code, "%s", job.Failure.Detail))
+	_ = sendEvent(c.w, "error", failureProblem(job.Failure))
 	return nil
 }
 

@@ -20,7 +20,7 @@ import (
 // names anything that exists.
 var placeholders = strings.NewReplacer("{path:.*}", "dists/none/InRelease", "{name}", "no-such-package",
 	"{version}", "1.0", "{codename}", "nosuch", "{username}", "nosuch", "{token_id}", "tok_nosuch000000", "{publisher_id}", "pub_nosuch",
-	"{job_id}", "job_nosuch")
+	"{job_id}", "job_nosuch", "{package_name}", "no-such-package", "{group_name}", "nosuch", "{source_id}", "nosuch")
 
 // forSessions are the routes that refuse API tokens.
 var forSessions = map[string]bool{
@@ -448,8 +448,8 @@ func TestDeniedIsAudited(t *testing.T) {
 
 // later are the parts of the API that are not served yet.
 var later = []string{
-	"/import/", "/security/", "/sbom/", "/downloads/", "/dashboard/", "/ui/", "/docs", "/openapi.json", "/metrics",
-	"/settings/test-webhook", "/settings/next-sync", "/settings/run-retention",
+	"/security/", "/sbom/", "/downloads/", "/dashboard/", "/ui/", "/docs", "/openapi.json", "/metrics",
+	"/settings/test-webhook", "/settings/run-retention",
 }
 
 // What each route asks of its callers was written down once more, by hand:

@@ -46,7 +46,12 @@ type tree struct {
 	repo  *aptrepo.Repo
 	base  func(*http.Request) string      // what the client calls the server
 	fault func(requestID string, _ error) // is told of failures
+	// pull gets a file of the pool that is not there, if anybody offers it.
+	pull func(r *http.Request, name string) error
 }
+
+// errPull is the error of a file that is offered and could not be got.
+var errPull = errors.New("fetching what is offered")
 
 func (a *api) aptTree(c *call) error {
 	a.tree.ServeHTTP(c.w, c.Request)
@@ -72,6 +77,9 @@ func (t *tree) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		t.fault(w.Header().Get("X-Request-ID"), err)
 		w.Header().Set("Retry-After", strconv.Itoa(int(storageRetry/time.Second)))
 		text(w, http.StatusServiceUnavailable, "temporarily unavailable")
+	case errors.Is(err, errPull):
+		t.fault(w.Header().Get("X-Request-ID"), err)
+		text(w, http.StatusBadGateway, "the package is offered, but could not be fetched or may not be published")
 	default:
 		t.fault(w.Header().Get("X-Request-ID"), err)
 		text(w, http.StatusInternalServerError, "internal server error")
@@ -110,6 +118,12 @@ func (t *tree) serve(w http.ResponseWriter, r *http.Request, name string) error 
 		return t.serveSetup(w, r, name)
 	}
 	f, err := t.repo.OpenFile(r.Context(), name)
+	if errors.Is(err, fs.ErrNotExist) && t.pull != nil && strings.HasPrefix(name, "pool/") {
+		if err := t.pull(r, name); err != nil {
+			return err
+		}
+		f, err = t.repo.OpenFile(r.Context(), name)
+	}
 	if err != nil {
 		return err
 	}
