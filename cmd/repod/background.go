@@ -5,14 +5,17 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/repod-io/repod/aptrepo"
+	"github.com/repod-io/repod/aptrepo/importer"
 	"github.com/repod-io/repod/aptrepo/jobs"
 	"github.com/repod-io/repod/aptrepo/notify"
 	live "github.com/repod-io/repod/aptrepo/settings"
 	"github.com/repod-io/repod/aptrepo/sqlstore"
 	"github.com/repod-io/repod/auth"
+	"github.com/repod-io/repod/httpapi"
 )
 
 // jobConnections is the size of the pool that background work has for itself.
@@ -26,7 +29,7 @@ type background struct {
 }
 
 // startBackground starts it.
-func (c *serveConfig) startBackground(ctx context.Context, o *opened, set *live.Service, users *auth.Service) (*background, error) {
+func (c *serveConfig) startBackground(ctx context.Context, o *opened, set *live.Service, users *auth.Service, im *importer.Importer) (*background, error) {
 	driver, dsn, dialect := "pgx", c.postgres, jobs.Postgres
 	server := "" // PostgreSQL may have others, of no name of their own
 	if c.sqlite != "" {
@@ -39,13 +42,48 @@ func (c *serveConfig) startBackground(ctx context.Context, o *opened, set *live.
 	pool.SetMaxOpenConns(jobConnections)
 	b := &background{pool: pool, runner: &jobs.Runner{DB: pool, Dialect: dialect, Server: server, Logger: c.log}}
 	b.runner.Register(c.mailPoster(o, set, users).kinds()...)
+	b.runner.Register(httpapi.ImportKinds(im)...)
 	if err := b.runner.Start(ctx); err != nil {
 		pool.Close()
 		return nil, fmt.Errorf("starting background work: %w", err)
 	}
+	if err := b.followSources(ctx, set, im, c.log); err != nil {
+		return nil, errors.Join(err, b.stop(ctx), pool.Close())
+	}
 	b.relay = jobs.NewRelay(outbox{o.db}, b.runner)
 	o.db.OnMessage(b.relay.Wake)
 	return b, nil
+}
+
+// followSources keeps to the sources, the schedule and the offers of the
+// settings. It adds itself to their OnChange, so that they must not be refreshed
+// yet.
+func (b *background) followSources(ctx context.Context, set *live.Service, im *importer.Importer, log *slog.Logger) error {
+	ctx = context.WithoutCancel(ctx)
+	offer := func(former []string) {
+		if err := im.RefreshOffers(ctx, former...); err != nil {
+			log.Error("indices do not list what the sources offer now; the next sync does it", "error", err)
+		}
+	}
+	also := set.OnChange
+	set.OnChange = func(before, after *live.Settings) {
+		also(before, after)
+		was, is := before.Import, after.Import
+		if err := im.SourcesChanged(ctx, was.Sources, is.Sources); err != nil {
+			log.Error("what former sources offered could not be dropped", "error", err)
+		}
+		if err := httpapi.ScheduleImports(b.runner, is); err != nil {
+			log.Error("the schedule of imports cannot be followed", "error", err)
+		}
+		if len(was.PullThrough)+len(is.PullThrough) > 0 {
+			go offer(was.PullThrough) // which takes longer than a request should wait
+		}
+	}
+	now := set.Current().Import
+	if len(now.PullThrough) > 0 {
+		go offer(nil)
+	}
+	return httpapi.ScheduleImports(b.runner, now)
 }
 
 // stop lets work that runs finish, for a time.

@@ -128,7 +128,7 @@ func (c *client) do(ctx context.Context, r request) ([]byte, error) {
 func (c *client) try(ctx context.Context, r request) ([]byte, error) {
 	u := c.base.JoinPath(r.path)
 	u.RawQuery = r.query.Encode()
-	req, err := http.NewRequestWithContext(ctx, r.method, u.String(), nil)
+	req, err := c.request(ctx, r.method, u)
 	if err != nil {
 		return nil, err
 	}
@@ -143,11 +143,6 @@ func (c *client) try(ctx context.Context, r request) ([]byte, error) {
 			req.Header.Set("Expect", "100-continue")
 		}
 	}
-	if c.token != "" {
-		req.Header.Set("Authorization", "Bearer "+c.token)
-	}
-	req.Header.Set("Accept", "application/json")
-	req.Header.Set("User-Agent", "repod/"+buildVersion().Version)
 	resp, err := c.http.Do(req)
 	if err != nil {
 		return nil, err
@@ -161,6 +156,20 @@ func (c *client) try(ctx context.Context, r request) ([]byte, error) {
 		return nil, problemOf(resp, answer)
 	}
 	return answer, nil
+}
+
+// request returns a request in the name of the token's owner.
+func (c *client) request(ctx context.Context, method string, u *url.URL) (*http.Request, error) {
+	req, err := http.NewRequestWithContext(ctx, method, u.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+	if c.token != "" {
+		req.Header.Set("Authorization", "Bearer "+c.token)
+	}
+	req.Header.Set("Accept", "application/json")
+	req.Header.Set("User-Agent", "repod/"+buildVersion().Version)
+	return req, nil
 }
 
 // get fetches a JSON document into v.
@@ -218,6 +227,9 @@ var hints = map[string]string{
 	"unsupported_architecture": "the distribution does not take this architecture",
 	"duplicate_conflict":       "contents of a version never change; give the package a new version",
 	"not_published":            "only published versions can be promoted",
+	"sources_not_synced":       "have a maintainer run repod sync",
+	"unknown_source":           "check --source",
+	"no_sources_enabled":       "have an administrator enable sources (setting import.sources)",
 	"upload_too_large":         "the server limits the size of uploads",
 	"storage_full":             "free space on the server",
 	"internal_error":           "the server's log says more",
@@ -247,7 +259,7 @@ func retryDelay(err error, failures int) (delay time.Duration, counts bool) {
 	backoff += rand.N(backoff / 4) // so that many clients do not come back at once
 	var e *problem
 	if !errors.As(err, &e) {
-		if permanent(err) {
+		if errors.As(err, new(*jobError)) || permanent(err) {
 			return -1, true
 		}
 		return backoff, true

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"net"
+	"slices"
 	"time"
 
 	"github.com/repod-io/repod/aptrepo"
@@ -28,6 +29,7 @@ func (c *serveConfig) liveSettings(ctx context.Context, o *opened) (*live.Servic
 			ValidFor:   time.Duration(now.ValidUntilDays) * day,
 		}
 	}
+	o.repo.Offers = func(codename string) bool { return slices.Contains(s.Current().Import.PullThrough, codename) }
 	if err := s.Refresh(ctx); err != nil {
 		return nil, err
 	}

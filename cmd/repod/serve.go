@@ -213,7 +213,8 @@ func (p *program) serve(ctx context.Context, c serveConfig) error {
 	if err := p.prepare(ctx, c, o.repo, users); err != nil {
 		return err
 	}
-	work, err := c.startBackground(ctx, o, set, users)
+	imports := c.importer(o, set)
+	work, err := c.startBackground(ctx, o, set, users, imports)
 	if err != nil {
 		return err
 	}
@@ -228,6 +229,7 @@ func (p *program) serve(ctx context.Context, c serveConfig) error {
 		TestMail:       c.testMail,
 		OIDC:           c.oidcLogin(set, verifier, o.secretKey),
 		Jobs:           work.runner,
+		Import:         imports,
 		TrustedProxies: c.trustedProxies,
 		SpoolDir:       filepath.Join(c.dataDir, "spool"),
 		RateLimits:     c.rateLimits,

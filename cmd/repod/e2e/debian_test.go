@@ -12,33 +12,53 @@ import (
 	"testing"
 )
 
-// debianPackages returns the packages of a minimal Debian system: those that
-// are essential, required by policy, and apt, with all they depend on. They
-// come from the archives that this machine's own apt is set up for, and are
-// kept in REPOD_TEST_CACHE between runs.
-func debianPackages(t *testing.T) []string {
+// programs are ordinary programs of some size.
+var programs = []string{"jq", "curl", "nginx-light"}
+
+// A debian is a part of Debian, from the archives that this machine's own apt
+// is set up for. It is kept in REPOD_TEST_CACHE between runs.
+type debian struct {
+	minimal  []string // files: what is essential or required by policy, and apt
+	programs []string // files: those, with all that they depend on
+	lists    string   // directory of the lists of apt that name them
+}
+
+// debianPackages returns the packages of a minimal Debian system, with all they
+// depend on.
+func debianPackages(t *testing.T) []string { return fetchDebian(t).minimal }
+
+var fetchOnce = sync.OnceValue(func() error {
+	dir, err := cacheDir()
+	if err != nil {
+		return err
+	}
+	return fillCache(dir)
+})
+
+func fetchDebian(t *testing.T) debian {
 	t.Helper()
 	needPrograms(t, "apt-get", "dpkg-deb")
 	dir, err := cacheDir()
 	if err != nil {
 		t.Fatal(err)
 	}
-	fetchOnce.Do(func() { fetchErr = fetchDebian(dir) })
-	if fetchErr != nil {
-		lacking(t, "no Debian packages: %v", fetchErr)
+	if err := fetchOnce(); err != nil {
+		lacking(t, "no Debian packages: %v", err)
 	}
-	files, err := filepath.Glob(filepath.Join(dir, "*.deb"))
-	if err != nil || len(files) < 60 {
-		t.Fatalf("%d packages in %s: %v", len(files), dir, err)
+	d := debian{lists: filepath.Join(dir, "lists")}
+	for _, set := range []struct {
+		files *[]string
+		name  string
+		least int
+	}{{&d.minimal, "minimal", 60}, {&d.programs, "programs", 30}} {
+		*set.files, err = filepath.Glob(filepath.Join(dir, set.name, "*.deb"))
+		if err != nil || len(*set.files) < set.least {
+			t.Fatalf("%d packages in %s: %v", len(*set.files), set.name, err)
+		}
+		slices.Sort(*set.files)
 	}
-	slices.Sort(files)
-	return files
+	return d
 }
-
-var (
-	fetchOnce sync.Once
-	fetchErr  error
-)
 
 func cacheDir() (string, error) {
 	base := os.Getenv("REPOD_TEST_CACHE")
@@ -49,11 +69,11 @@ func cacheDir() (string, error) {
 		}
 		base = filepath.Join(user, "repod-test")
 	}
-	return filepath.Join(base, "debian"), nil
+	return filepath.Join(base, "debian-archive"), nil
 }
 
-// fetchDebian fills dir, all or nothing, unless it is filled already.
-func fetchDebian(dir string) error {
+// fillCache fills dir, all or nothing, unless it is filled already.
+func fillCache(dir string) error {
 	if _, err := os.Stat(dir); err == nil {
 		return nil
 	}
@@ -65,54 +85,75 @@ func fetchDebian(dir string) error {
 		return err
 	}
 	defer os.RemoveAll(staged)
-	f := fetcher{dir: staged}
-	if err := f.prepare(); err != nil {
+	// The lists of this machine will do when they are not too old.
+	if err := fetchAll(staged, "/var/lib/apt/lists"); err != nil {
+		lists := filepath.Join(staged, "fresh")
+		if err := (&fetcher{dir: staged, lists: lists}).apt("update"); err != nil {
+			return err
+		}
+		if err := fetchAll(staged, lists); err != nil {
+			return err
+		}
+	}
+	return os.Rename(filepath.Join(staged, "cache"), dir)
+}
+
+// fetchAll makes the cache in a directory.
+func fetchAll(staged, lists string) error {
+	f := fetcher{dir: staged, lists: lists}
+	if err := f.install("minimal", "?essential", "?priority(required)", "apt"); err != nil {
 		return err
 	}
-	// The lists of this machine will do when they are not too old.
-	if err := f.install(); err != nil {
-		if err := f.freshLists(); err != nil {
+	if err := f.install("programs", programs...); err != nil {
+		return err
+	}
+	names, err := filepath.Glob(filepath.Join(lists, "*"))
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		if !strings.HasSuffix(name, "_InRelease") && !strings.Contains(name, "_main_binary-amd64_Packages") {
+			continue
+		}
+		data, err := os.ReadFile(name)
+		if err != nil {
 			return err
 		}
-		if err := f.install(); err != nil {
+		to := filepath.Join(staged, "cache/lists", filepath.Base(name))
+		if err := cmp.Or(os.MkdirAll(filepath.Dir(to), 0o755), os.WriteFile(to, data, 0o644)); err != nil {
 			return err
 		}
 	}
-	return os.Rename(f.archives(), dir)
+	return nil
 }
 
 // A fetcher downloads packages with the configuration of this machine's apt,
 // its proxies and keys, and without changing anything of it.
 type fetcher struct {
 	dir   string
-	extra string // further configuration
-}
-
-func (f *fetcher) archives() string { return filepath.Join(f.dir, "archives") }
-
-func (f *fetcher) prepare() error {
-	for _, d := range []string{"archives/partial", "lists/partial"} {
-		if err := os.MkdirAll(filepath.Join(f.dir, d), 0o755); err != nil {
-			return err
-		}
-	}
-	return os.WriteFile(filepath.Join(f.dir, "status"), nil, 0o644)
+	lists string // directory
 }
 
 func (f *fetcher) apt(args ...string) error {
+	for _, d := range []string{f.dir + "/archives/partial", f.lists + "/partial"} {
+		if err := os.MkdirAll(d, 0o755); err != nil {
+			return err
+		}
+	}
 	// Container images have hooks that empty the real cache after each update.
 	config := fmt.Sprintf(`#clear APT::Update::Post-Invoke;
 #clear DPkg::Post-Invoke;
 Dir::State::status "%[1]s/status";
+Dir::State::lists "%[2]s/";
 Dir::Cache::archives "%[1]s/archives/";
 Dir::Cache::pkgcache "";
 Dir::Cache::srcpkgcache "";
 Debug::NoLocking "true";
 APT::Sandbox::User "root";
 APT::Install-Recommends "false";
-%s`, f.dir, f.extra)
+`, f.dir, f.lists)
 	path := filepath.Join(f.dir, "apt.conf")
-	if err := os.WriteFile(path, []byte(config), 0o644); err != nil {
+	if err := cmp.Or(os.WriteFile(path, []byte(config), 0o644), os.WriteFile(filepath.Join(f.dir, "status"), nil, 0o644)); err != nil {
 		return err
 	}
 	cmd := exec.Command("apt-get", append([]string{"-q", "-y", "-c", path}, args...)...)
@@ -122,15 +163,16 @@ APT::Install-Recommends "false";
 	return nil
 }
 
-func (f *fetcher) install() error {
-	err := f.apt("install", "--download-only", "?essential", "?priority(required)", "apt")
-	return cmp.Or(err, os.RemoveAll(filepath.Join(f.archives(), "lock")), os.RemoveAll(filepath.Join(f.archives(), "partial")))
-}
-
-// freshLists fetches lists of its own.
-func (f *fetcher) freshLists() error {
-	f.extra = fmt.Sprintf("Dir::State::lists \"%s/lists/\";\n", f.dir)
-	return f.apt("update")
+// install downloads packages, with what they depend on, into a directory of the
+// cache.
+func (f *fetcher) install(set string, packages ...string) error {
+	archives := filepath.Join(f.dir, "archives")
+	if err := f.apt(append([]string{"install", "--download-only"}, packages...)...); err != nil {
+		return err
+	}
+	to := filepath.Join(f.dir, "cache", set)
+	return cmp.Or(os.RemoveAll(filepath.Join(archives, "lock")), os.RemoveAll(filepath.Join(archives, "partial")),
+		os.MkdirAll(filepath.Dir(to), 0o755), os.RemoveAll(to), os.Rename(archives, to))
 }
 
 // A debInfo is what dpkg-deb says of a package file.
