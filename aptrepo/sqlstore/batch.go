@@ -68,9 +68,12 @@ func (d *DB) enqueue(ctx context.Context, u *update, fn func(t *tx) error) error
 // take runs fn and waits for the commit.
 func (b *batch) take(ctx context.Context, u *update, fn func(t *tx) error) error {
 	before := b.kept
-	err := b.run(ctx, fn)
-	if err != nil && before == 0 {
-		return err // nothing uncommitted was seen
+	broken, err := b.run(ctx, fn)
+	if err != nil && before == 0 { // nothing uncommitted was seen
+		if broken {
+			<-u.result // the next update must not join those that fail with this
+		}
+		return err
 	}
 	// An error may come from what another update of this batch did. It holds
 	// only if that was committed.
@@ -81,11 +84,11 @@ func (b *batch) take(ctx context.Context, u *update, fn func(t *tx) error) error
 }
 
 // run gives fn its turn and hands the batch on however fn ends: an error, a
-// panic and runtime.Goexit undo what fn did.
+// panic and runtime.Goexit undo what fn did. It is broken when that failed.
 //
 // While nothing is kept, undoing that is undoing the transaction: the first
 // needs no savepoint, which spares a lone update two trips to the server.
-func (b *batch) run(ctx context.Context, fn func(t *tx) error) (err error) {
+func (b *batch) run(ctx context.Context, fn func(t *tx) error) (broken bool, err error) {
 	head := b.head
 	t := &tx{batch: b}
 	first := b.kept == 0
@@ -98,11 +101,11 @@ func (b *batch) run(ctx context.Context, fn func(t *tx) error) (err error) {
 		b.ran <- struct{}{}
 	}()
 	if err := ctx.Err(); err != nil {
-		return err
+		return false, err
 	}
 	if err := b.mark(first); err != nil {
 		b.broken = err
-		return err
+		return true, err
 	}
 	defer func() {
 		if keep {
@@ -110,22 +113,23 @@ func (b *batch) run(ctx context.Context, fn func(t *tx) error) (err error) {
 		}
 		if undone := b.undo(first); undone != nil {
 			b.broken = errors.Join(t.failed, undone)
+			broken = true
 		}
 	}()
 	if err := fn(t); err != nil {
-		return err
+		return false, err
 	}
 	if t.failed != nil {
-		return t.failed
+		return false, t.failed
 	}
 	if !first {
 		if _, err := b.session.exec("RELEASE SAVEPOINT turn"); err != nil {
-			return err
+			return false, err
 		}
 	}
 	keep = true
 	b.kept++
-	return nil
+	return false, nil
 }
 
 func (b *batch) mark(first bool) error {

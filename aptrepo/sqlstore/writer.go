@@ -91,9 +91,7 @@ func (w *writer) work() {
 			return
 		}
 		w.mu.Unlock()
-		if err := w.batch(); err != nil {
-			w.failWaiting(err)
-		}
+		w.batch()
 	}
 }
 
@@ -109,12 +107,12 @@ func (w *writer) failWaiting(err error) {
 	}
 }
 
-// batch runs and commits one batch. Its error says that the database does not
-// answer.
-func (w *writer) batch() error {
+// batch runs and commits one batch.
+func (w *writer) batch() {
 	b, err := w.begin()
 	if err != nil {
-		return err
+		w.failWaiting(err)
+		return
 	}
 	head := b.head
 	var members []*update
@@ -141,13 +139,15 @@ func (w *writer) batch() error {
 	if err == nil && b.enqueued && b.kept > 0 && w.db.onMessage != nil {
 		w.db.onMessage()
 	}
+	// When the database is full there may be room for the next, smaller ones.
+	// Those who wait are told before the members: what comes after the failure
+	// has not failed.
+	if err != nil && !errors.Is(err, aptrepo.ErrFull) {
+		w.failWaiting(err)
+	}
 	for _, u := range members {
 		u.result <- err
 	}
-	if errors.Is(err, aptrepo.ErrFull) {
-		return nil // there may be room for the next, smaller ones
-	}
-	return err
 }
 
 // lost is what those learn whose transaction went down, perhaps through no
