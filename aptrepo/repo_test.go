@@ -370,6 +370,20 @@ func TestFormerGenerationsByHash(t *testing.T) {
 	packages(t, f.Repo, "jammy", "amd64")
 }
 
+// A former file is found also where a later generation has its contents in
+// another directory: the index of an architecture that stays empty.
+func TestFormerFileElsewhere(t *testing.T) {
+	f := newFixture(t)
+	empty := release(t, f.Repo, "jammy")
+	f.publish(t, build("hello", "1.0", "amd64"), "jammy")
+	r := &aptrepo.Repo{Storage: f.Storage, Store: f.Store, Now: f.Now} // after a restart
+	for _, e := range empty.Files {
+		if data := read(t, r, "dists/jammy/"+e.ByHash()); int64(len(data)) != e.Size {
+			t.Errorf("%s has %d bytes, want %d", e.Path, len(data), e.Size)
+		}
+	}
+}
+
 func TestDateNeverGoesBack(t *testing.T) {
 	f := newFixture(t)
 	last := release(t, f.Repo, "jammy").Date

@@ -213,13 +213,28 @@ func (s *snapshot) open(ctx context.Context, b blobs, name string) (*File, error
 	return f.open(ctx, b, s, false)
 }
 
-// openByHash returns a file by directory and SHA-256.
+// openByHash returns a file by directory and SHA-256, or one like it from another
+// directory: the Store finds generations by hash alone, and not always the one in
+// which the file was in this directory.
 func (s *snapshot) openByHash(ctx context.Context, b blobs, dir, hash string) (*File, error) {
 	f, ok := s.byHash[dir+"/"+hash]
+	if !ok {
+		f, ok = s.content(hash)
+	}
 	if !ok {
 		return nil, notExist(hash)
 	}
 	return f.open(ctx, b, s, true)
+}
+
+// content returns a file by SHA-256.
+func (s *snapshot) content(hash string) (indexFile, bool) {
+	for _, f := range s.files {
+		if f.entry.SHA256 == hash {
+			return f, true
+		}
+	}
+	return indexFile{}, false
 }
 
 func (f indexFile) open(ctx context.Context, b blobs, s *snapshot, immutable bool) (*File, error) {
