@@ -21,13 +21,17 @@ const module = "github.com/repod-io/repod"
 var may = map[string][]string{
 	".": {},
 
-	"deb":         {},
-	"deb/debtest": {"deb"},
-	"index":       {"deb"},
-	"sbom":        {},
-	"scan":        {"deb"},
-	"scan/clamav": {"deb", "scan"},
-	"scan/vuln":   {"deb", "scan"},
+	"deb":            {},
+	"deb/debtest":    {"deb"},
+	"index":          {"deb"},
+	"sbom":           {},
+	"scan":           {"deb"},
+	"scan/clamav":    {"deb", "scan"},
+	"scan/inventory": {"deb", "scan"},
+	"scan/vuln":      {"deb", "scan"},
+
+	"scan/clamav/clamdtest": {},
+	"scan/external":         {"deb", "scan"},
 
 	"auth":          {},
 	"auth/authtest": {"auth"},
@@ -57,12 +61,12 @@ var may = map[string][]string{
 	},
 	"aptrepo/repotest": {"aptrepo", "aptrepo/storage", "aptrepo/storage/storagetest", "deb", "deb/debtest", "index"},
 
-	"aptrepo/sqlstore":           {"aptrepo", "aptrepo/settings", "aptrepo/upstream", "auth", "deb"},
-	"aptrepo/sqlstore/storetest": {"aptrepo", "auth", "auth/authtest", "deb"},
+	"aptrepo/sqlstore":           {"aptrepo", "aptrepo/settings", "aptrepo/upstream", "auth", "deb", "scan"},
+	"aptrepo/sqlstore/storetest": {"aptrepo", "auth", "auth/authtest", "deb", "scan"},
 	"aptrepo/sqlstore/pgtest":    {},
 
 	"httpapi": {"aptrepo", "aptrepo/importer", "aptrepo/jobs", "aptrepo/resolve", "aptrepo/upstream",
-		"aptrepo/settings", "aptrepo/storage", "auth", "deb", "httpapi/ui", "index"},
+		"aptrepo/settings", "aptrepo/storage", "auth", "deb", "httpapi/ui", "index", "scan", "scan/clamav", "scan/vuln"},
 	"httpapi/ui": {},
 }
 
