@@ -124,9 +124,12 @@ func (p *patcher) leaf(dst reflect.Value, value any, path string, tag reflect.St
 	}
 	before := len(p.list)
 	fresh := reflect.New(dst.Type()).Elem()
-	if present, ok := dst.Interface().(Sources); ok {
+	switch present := dst.Interface().(type) {
+	case Sources:
 		p.sources(fresh, present, value, path)
-	} else {
+	case Feeds:
+		p.feeds(fresh, value, path)
+	default:
 		p.convert(fresh, value, path, tag)
 	}
 	if len(p.list) > before || reflect.DeepEqual(fresh.Interface(), dst.Interface()) {
@@ -154,6 +157,15 @@ func (p *patcher) convert(dst reflect.Value, value any, path string, tag reflect
 		}
 		checkNumber(&p.faults, path, rule, n)
 		dst.SetInt(n)
+	case reflect.Float64:
+		number, _ := value.(json.Number)
+		n, err := number.Float64()
+		if err != nil {
+			p.add(path, "must be a number")
+			return
+		}
+		checkFraction(&p.faults, path, rule, n)
+		dst.SetFloat(n)
 	case reflect.String:
 		s, ok := value.(string)
 		if !ok {

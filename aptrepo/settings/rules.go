@@ -71,6 +71,9 @@ var textRules = map[string]struct {
 		"must be the https:// address of the issuer, without trailing slash",
 	},
 	"baseurl":  {isBaseURL, "must be http:// or https://, a host and perhaps a path, without query or trailing slash"},
+	"clamav":   {isClamAV, "must be tcp://host:port or unix:///path"},
+	"feedid":   {feedIDRE.MatchString, "must be 1 to 64 of a-z, 0-9, dot, dash and underscore, the first a letter or digit"},
+	"feedurl":  {isFeedURL, "must be http:// or https:// and a host, without user and fragment"},
 	"cron":     {isCron, "must be minute, hour, day of month, month and day of week, as in crontab"},
 	"timezone": {isTimezone, "must be a time zone as Europe/Berlin"},
 	"proxyurl": {isProxyURL, "must be http:// or https:// and a host, perhaps with user and password"},
@@ -132,6 +135,19 @@ func checkNumber(f *faults, field, rule string, n int64) {
 	}
 }
 
+// checkFraction holds a number against a rule LOW..HIGH.
+func checkFraction(f *faults, field, rule string, n float64) {
+	first, last, _ := strings.Cut(rule, "..")
+	low, err1 := strconv.ParseFloat(first, 64)
+	high, err2 := strconv.ParseFloat(last, 64)
+	if err1 != nil || err2 != nil {
+		panic("settings: no bounds " + rule)
+	}
+	if !(low <= n && n <= high) {
+		f.add(field, "must be %s to %s", first, last)
+	}
+}
+
 func isLine(s string) bool { return !strings.ContainsFunc(s, unicode.IsControl) }
 
 func isBaseURL(s string) bool {
@@ -157,6 +173,22 @@ func isProxyURL(s string) bool {
 	u, err := url.Parse(s)
 	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Hostname() != "" && (u.Path == "" || u.Path == "/") &&
 		u.RawQuery == "" && !u.ForceQuery && u.Fragment == "" && isLine(s)
+}
+
+func isClamAV(s string) bool {
+	u, err := url.Parse(s)
+	if err != nil || u.User != nil || u.RawQuery != "" || u.ForceQuery || u.Fragment != "" || !isLine(s) {
+		return false
+	}
+	if u.Scheme == "unix" {
+		return u.Host == "" && strings.HasPrefix(u.Path, "/") && len(u.Path) > 1
+	}
+	return u.Scheme == "tcp" && isHost(u.Hostname()) && u.Port() != "" && u.Path == ""
+}
+
+func isFeedURL(s string) bool {
+	u, err := url.Parse(s)
+	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Hostname() != "" && u.User == nil && u.Fragment == "" && isLine(s)
 }
 
 func isHost(s string) bool { return hostRE.MatchString(s) || ipv6RE.MatchString(s) }

@@ -20,6 +20,7 @@ type Settings struct {
 	PublicURL      string  `json:"public_url" rule:"baseurl"`
 	MaxUploadBytes int64   `json:"max_upload_bytes" rule:"1048576..1099511627776"`
 	Signing        Signing `json:"signing"`
+	Scan           Scan    `json:"scan"`
 	Import         Import  `json:"import"`
 	SMTP           SMTP    `json:"smtp"`
 	LDAP           LDAP    `json:"ldap"`
@@ -30,6 +31,31 @@ type Settings struct {
 type Signing struct {
 	OverlapDays    int64 `json:"overlap_days" rule:"0..3650"`    // how long a replaced key goes on signing
 	ValidUntilDays int64 `json:"valid_until_days" rule:"0..365"` // 0: no Valid-Until
+}
+
+// Scan is about what may be published; see package scan.
+type Scan struct {
+	ClamAVAddress        string `json:"clamav_address" rule:"clamav"` // "": no scanner
+	ClamAVTimeoutSeconds int64  `json:"clamav_timeout_seconds" rule:"1..3600"`
+	// FailPolicy says what happens to a package that could not be scanned.
+	FailPolicy string `json:"fail_policy" rule:"block|review|allow"`
+	RescanCron string `json:"rescan_cron" rule:"cron"` // "": never by itself
+	CVE        CVE    `json:"cve"`
+}
+
+// CVE is about known vulnerabilities: what each severity leads to.
+type CVE struct {
+	Enabled    bool    `json:"enabled"`
+	Critical   string  `json:"critical" rule:"block|review|warn|allow"`
+	High       string  `json:"high" rule:"block|review|warn|allow"`
+	Medium     string  `json:"medium" rule:"block|review|warn|allow"`
+	Low        string  `json:"low" rule:"block|review|warn|allow"`
+	Negligible string  `json:"negligible" rule:"block|review|warn|allow"`
+	Unknown    string  `json:"unknown" rule:"block|review|warn|allow"`
+	KEV        string  `json:"kev" rule:"block|review|warn|allow"` // known to be exploited
+	EPSSBlock  float64 `json:"epss_block" rule:"0..1"`             // 0: off, as the next
+	EPSSReview float64 `json:"epss_review" rule:"0..1"`
+	Feeds      Feeds   `json:"feeds"`
 }
 
 // Import is about upstream archives; see packages upstream and importer.
@@ -109,6 +135,13 @@ func Default() *Settings {
 	return &Settings{
 		MaxUploadBytes: 1 << 30,
 		Signing:        Signing{OverlapDays: 90},
+		Scan: Scan{
+			ClamAVTimeoutSeconds: 120, FailPolicy: "block", RescanCron: "45 3 * * *",
+			CVE: CVE{
+				Enabled: true, Critical: "block", High: "review", Medium: "warn", Low: "allow", Negligible: "allow", Unknown: "warn",
+				KEV: "block", EPSSBlock: 0.9, EPSSReview: 0.5, Feeds: presetFeeds(),
+			},
+		},
 		Import: Import{
 			ScheduleEnabled: true, Schedule: "0 3 * * *", Timezone: "UTC", TimeoutSeconds: 60, Concurrency: 2,
 			Sources: upstream.Presets(), PullThrough: []string{},
@@ -178,6 +211,9 @@ func (s *Settings) cross(f *faults) {
 	need(s.OIDC.Enabled, "public_url", s.PublicURL, "oidc.enabled")
 	need(true, "import.schedule", s.Import.Schedule, "import.schedule_enabled")
 	need(true, "import.timezone", s.Import.Timezone, "import.schedule_enabled")
+	if cve := s.Scan.CVE; cve.EPSSBlock > 0 && cve.EPSSReview > cve.EPSSBlock {
+		f.add("scan.cve.epss_review", "must not be above scan.cve.epss_block")
+	}
 	if s.LDAP.StartTLS && scheme(s.LDAP.URL) == "ldaps" {
 		f.add("ldap.starttls", "must be false for a URL that begins with ldaps://")
 	}
