@@ -130,6 +130,11 @@ type Publication struct {
 	PublishedAt  time.Time
 }
 
+// samePlace reports whether both are of one component of one distribution.
+func (p Publication) samePlace(o Publication) bool {
+	return p.Distribution == o.Distribution && p.Component == o.Component
+}
+
 // A Tombstone remembers a deleted artifact, so that its key is never given
 // other bytes.
 type Tombstone struct {

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -17,11 +18,29 @@ type Actor struct {
 	// Distributions, when not empty, are the only ones this actor may write:
 	// other changes give ErrScope.
 	Distributions []string
+	// Packages, when not empty, are the only package names this actor may
+	// write, those that end in * all names that begin so: other changes give
+	// ErrNameScope.
+	Packages []string
 }
 
 // MayWrite reports whether the actor's scope takes in a distribution.
 func (a Actor) MayWrite(codename string) bool {
 	return len(a.Distributions) == 0 || slices.Contains(a.Distributions, codename)
+}
+
+// MayName reports whether the actor's scope takes in a package name.
+func (a Actor) MayName(name string) bool {
+	return len(a.Packages) == 0 || slices.ContainsFunc(a.Packages, func(pattern string) bool { return matchesName(pattern, name) })
+}
+
+// matchesName reports whether a name is the pattern or, when that ends in "*",
+// begins with the rest of it.
+func matchesName(pattern, name string) bool {
+	if prefix, ok := strings.CutSuffix(pattern, "*"); ok {
+		return strings.HasPrefix(name, prefix)
+	}
+	return name == pattern
 }
 
 type actorKey struct{}
@@ -47,6 +66,8 @@ const (
 	ResultFailure = "failure"
 	ResultDenied  = "denied"
 	ResultPartial = "partial"
+	// ResultPendingReview: done as far as the gate allows.
+	ResultPendingReview = "pending_review"
 )
 
 // An AuditEntry records one action. Entries form a hash chain: changing,

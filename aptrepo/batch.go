@@ -37,9 +37,15 @@ func (b *Batch) add(ctx context.Context, in *incoming) (Published, error) {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.last[out.Distribution] = max(b.last[out.Distribution], seq)
+	if seq > 0 {
+		b.last[out.Distribution] = max(b.last[out.Distribution], seq)
+	}
 	if out.New {
-		b.events = append(b.events, Event{Kind: EventPackageIndexed, Artifact: &out.Artifact,
+		kind := EventPackageIndexed
+		if out.Artifact.Status == PendingReview {
+			kind = EventPackagePending
+		}
+		b.events = append(b.events, Event{Kind: kind, Artifact: &out.Artifact,
 			Distribution: out.Distribution, Component: out.Component})
 	}
 	return out, nil

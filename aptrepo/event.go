@@ -11,6 +11,14 @@ type EventKind string
 // The kinds of event.
 const (
 	EventPackageIndexed      EventKind = "package.indexed"
+	EventPackagePending      EventKind = "package.pending_review"
+	EventPackageRejected     EventKind = "package.rejected"
+	EventPackageQuarantined  EventKind = "package.quarantined"
+	EventPackageReleased     EventKind = "package.released"
+	EventPackageRescanned    EventKind = "package.rescanned"
+	EventDecisionMade        EventKind = "decision.made"
+	EventDecisionExpired     EventKind = "decision.expired"
+	EventVulnerabilities     EventKind = "vulnerabilities.found"
 	EventPackagePromoted     EventKind = "package.promoted"
 	EventPackageDeleted      EventKind = "package.deleted"
 	EventDistributionCreated EventKind = "distribution.created"

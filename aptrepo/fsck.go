@@ -16,7 +16,7 @@ const orphanAge = time.Hour
 const (
 	FaultMissingFile  = "missing_file"  // a recorded artifact has no file
 	FaultHashMismatch = "hash_mismatch" // its file has other contents
-	FaultOrphanFile   = "orphan_file"   // a pool file belongs to nothing
+	FaultOrphanFile   = "orphan_file"   // a file in the pool, or held back, belongs to nothing
 	FaultStaleIndex   = "stale_index"   // an index differs from the Store
 	FaultBrokenChain  = "broken_chain"  // the audit log was tampered with
 )
@@ -147,6 +147,9 @@ func (c *checker) file(ctx context.Context, a Artifact) error {
 
 // fileFault returns the kind of fault of an artifact's file, or "".
 func (r *Repo) fileFault(ctx context.Context, a Artifact, read bool) (string, error) {
+	if a.Status == Rejected && a.StatusReason == ReasonMalware {
+		return "", nil // its bytes are not kept
+	}
 	body, info, err := r.Storage.Open(ctx, a.Filename)
 	if errors.Is(err, fs.ErrNotExist) {
 		return FaultMissingFile, nil
@@ -199,7 +202,7 @@ func (r *Repo) withdraw(ctx context.Context, a Artifact, kind string) error {
 	return nil
 }
 
-// orphans looks for pool files that no artifact and no pending removal names.
+// orphans looks for files in the pool, or held back, that no artifact and no pending removal names.
 func (c *checker) orphans(ctx context.Context) error {
 	pending, err := c.repo.Store.DueRemovals(ctx, c.repo.now().Add(100*365*24*time.Hour), 1<<31)
 	if err != nil {
@@ -209,12 +212,14 @@ func (c *checker) orphans(ctx context.Context) error {
 		c.names[name] = true
 	}
 	var orphans []string
-	for info, err := range c.repo.Storage.List(ctx, "pool/") {
-		if err != nil {
-			return storageError(err)
-		}
-		if !c.names[info.Key] && time.Since(info.ModTime) > c.options.OrphanAge {
-			orphans = append(orphans, info.Key)
+	for _, prefix := range []string{"pool/", heldPrefix} {
+		for info, err := range c.repo.Storage.List(ctx, prefix) {
+			if err != nil {
+				return storageError(err)
+			}
+			if !c.names[info.Key] && time.Since(info.ModTime) > c.options.OrphanAge {
+				orphans = append(orphans, info.Key)
+			}
 		}
 	}
 	for _, name := range orphans {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/repod-io/repod/aptrepo"
+	"github.com/repod-io/repod/scan"
 )
 
 // faults returns the kinds that fsck finds.
@@ -116,5 +117,26 @@ func TestSyncIndexReports(t *testing.T) {
 	}
 	if bytes.Equal(before, read(t, f.Repo, "dists/focal/InRelease")) {
 		t.Error("focal was not published anew")
+	}
+}
+
+// What is held back has its place: a file there that nothing names is an orphan.
+func TestHeldFiles(t *testing.T) {
+	g := newGuarded(t)
+	g.known.set("tool", cve("CVE-1", scan.High))
+	if _, err := g.try(t, toolDeb, "jammy"); err != nil {
+		t.Fatal(err)
+	}
+	if kinds := faults(t, g.fixture, aptrepo.FsckOptions{ReadFiles: true}); kinds != nil {
+		t.Errorf("a package that waits for review: %q", kinds)
+	}
+	g.files.Put(g.ctx, "held/00/00.deb", strings.NewReader("x"))
+	for _, o := range []aptrepo.FsckOptions{{}, {Repair: true}} {
+		if kinds := faults(t, g.fixture, o); !slices.Equal(kinds, []string{aptrepo.FaultOrphanFile}) {
+			t.Errorf("a file that nothing names: %q", kinds)
+		}
+	}
+	if kinds := faults(t, g.fixture, aptrepo.FsckOptions{ReadFiles: true}); kinds != nil {
+		t.Errorf("after the repair: %q", kinds)
 	}
 }

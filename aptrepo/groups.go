@@ -21,10 +21,13 @@ type Group struct {
 func (r *Repo) Groups(ctx context.Context) ([]Group, error) { return r.Store.Groups(ctx) }
 
 // Label puts artifacts into a group, which is made if there is none of that
-// name. Unknown keys are ignored.
+// name. Unknown keys are ignored. Errors: ErrNameScope.
 func (r *Repo) Label(ctx context.Context, group string, keys []Key) error {
 	return r.Store.Update(ctx, func(tx Tx) error {
 		for _, key := range keys {
+			if !ActorFrom(ctx).MayName(key.Name) {
+				return ErrNameScope
+			}
 			a, err := tx.Artifact(key)
 			if errors.Is(err, ErrArtifactNotFound) {
 				continue
@@ -54,8 +57,9 @@ func (r *Repo) label(ctx context.Context, tx Tx, a *Artifact, group string) erro
 }
 
 // DeleteGroup takes the label from all artifacts of a group. With unpublish it
-// also takes them out of every distribution. Errors: ErrGroupNotFound; ErrScope
-// when one of them is published outside the actor's scope.
+// also takes them out of every distribution. Errors: ErrGroupNotFound;
+// ErrNameScope when one of them is outside the actor's scope, ErrScope when it is
+// to be taken out of a distribution that is.
 func (r *Repo) DeleteGroup(ctx context.Context, name string, unpublish bool) error {
 	var members []Artifact
 	last := make(map[string]int64)
@@ -64,11 +68,15 @@ func (r *Repo) DeleteGroup(ctx context.Context, name string, unpublish bool) err
 		if members, err = tx.DeleteGroup(name); err != nil {
 			return err
 		}
-		if unpublish {
-			for _, a := range members {
-				if err := r.unpublishAll(ctx, tx, a, last); err != nil {
-					return err
-				}
+		for _, a := range members {
+			if !ActorFrom(ctx).MayName(a.Name) {
+				return ErrNameScope
+			}
+			if !unpublish {
+				continue
+			}
+			if err := r.unpublishAll(ctx, tx, a, last); err != nil {
+				return err
 			}
 		}
 		e := r.audit(ctx, "import.group_delete", ResultSuccess)

@@ -35,8 +35,8 @@ func validCodename(s string) bool { return len(s) <= 40 && codenamePattern.Match
 // Codename is required; see the fields of Distribution for the defaults.
 //
 // A field that is not valid gives an error with a *FieldError for each;
-// otherwise ErrScope (an actor with a scope cannot create distributions) or
-// ErrDistributionExists.
+// otherwise ErrScope or ErrNameScope (an actor with a scope cannot create
+// distributions) or ErrDistributionExists.
 func (r *Repo) Init(ctx context.Context, d Distribution) (Distribution, error) {
 	d = d.withDefaults()
 	if err := d.validate(); err != nil {
@@ -44,6 +44,9 @@ func (r *Repo) Init(ctx context.Context, d Distribution) (Distribution, error) {
 	}
 	if len(ActorFrom(ctx).Distributions) > 0 {
 		return Distribution{}, ErrScope
+	}
+	if len(ActorFrom(ctx).Packages) > 0 {
+		return Distribution{}, ErrNameScope
 	}
 	d.CreatedAt = r.now().UTC().Truncate(time.Second)
 	err := r.Store.Update(ctx, func(tx Tx) error {

@@ -352,3 +352,13 @@ func (r *Repo) unseal(name string, data []byte) ([]byte, error) {
 	}
 	return plain, nil
 }
+
+// SignDetached returns a detached signature of data by the keys that sign the
+// repository: an armoured OpenPGP signature (RFC 9580).
+func (r *Repo) SignDetached(ctx context.Context, data []byte) ([]byte, error) {
+	signer, err := r.signer(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return signer.DetachSign(ctx, data)
+}

@@ -80,6 +80,9 @@ func (r *Repo) Run(ctx context.Context) error {
 		if now := r.now(); !now.Before(nextMark) {
 			nextMark = now.Add(markInterval)
 			r.logMark(ctx, r.markAudit(ctx))
+			if err := r.ExpireDecisions(ctx); err != nil && ctx.Err() == nil {
+				r.logger().ErrorContext(ctx, "decisions could not be ended", "error", err)
+			}
 		}
 		err := errors.Join(r.catchUpAll(ctx), r.renew(ctx), r.Compact(ctx))
 		if err != nil && !failing && ctx.Err() == nil {

@@ -14,20 +14,34 @@ import (
 // Move for each architecture; the target has all of them or, on an error,
 // none.
 //
-// Errors: ErrScope, ErrSameDistribution, ErrUnknownDistribution,
+// Errors: ErrScope, ErrNameScope, ErrSameDistribution, ErrUnknownDistribution,
 // ErrPackageNotFound, ErrVersionNotFound (also: not in From),
-// ErrNotPublished (anywhere), ErrUnknownComponent, ErrUnsupportedArch.
+// ErrNotPublished (anywhere), ErrUnknownComponent, ErrUnsupportedArch, a
+// *RefusedError with ErrBlocked.
 func (r *Repo) Promote(ctx context.Context, o PromoteOptions) ([]Move, error) {
 	var moves []Move
 	var seq int64
 	about := AuditEntry{Target: o.From + " -> " + o.To, Package: o.Name, Version: o.Version}
-	err := r.between(ctx, o.From, o.To, func(tx Tx, target Distribution) error {
+	blocked, err := r.blockedBySelection(ctx, o)
+	if err != nil {
+		r.auditFailure(ctx, "distribution.promote", about, err)
+		return nil, err
+	}
+	err = r.between(ctx, o.From, o.To, func(tx Tx, target Distribution) error {
+		if !ActorFrom(ctx).MayName(o.Name) {
+			return ErrNameScope
+		}
 		artifacts, err := selected(tx, o.Selection)
 		if err != nil {
 			return err
 		}
 		if moves, err = promotions(artifacts, o, target); err != nil {
 			return err
+		}
+		for _, m := range moves {
+			if refused := blocked[m.Artifact.ID]; refused != nil {
+				return refused
+			}
 		}
 		if seq, err = r.copyInto(tx, o.To, moves); err != nil {
 			return err
@@ -42,6 +56,52 @@ func (r *Repo) Promote(ctx context.Context, o PromoteOptions) ([]Move, error) {
 		return nil, err
 	}
 	return moves, r.finishMoves(ctx, o.From, o.To, moves, seq)
+}
+
+// blockedBySelection returns what the policy of the target keeps out, of the
+// artifacts that Promote is about.
+func (r *Repo) blockedBySelection(ctx context.Context, o PromoteOptions) (map[int64]error, error) {
+	return r.blocked(ctx, o.To, func(tx Tx) ([]Artifact, error) {
+		artifacts, err := selected(tx, o.Selection)
+		if errors.Is(err, ErrPackageNotFound) || errors.Is(err, ErrVersionNotFound) {
+			return nil, nil // it is told in its turn
+		}
+		return artifacts, err
+	})
+}
+
+// blocked returns what the policy of a distribution keeps out, of artifacts that
+// are published elsewhere, by their ID.
+func (r *Repo) blocked(ctx context.Context, codename string, list func(tx Tx) ([]Artifact, error)) (map[int64]error, error) {
+	d, err := r.distribution(ctx, codename)
+	if errors.Is(err, ErrUnknownDistribution) {
+		return nil, nil // it is told in its turn
+	}
+	if err != nil {
+		return nil, err
+	}
+	var artifacts []Artifact
+	err = r.Store.Update(ctx, func(tx Tx) (err error) {
+		artifacts, err = list(tx)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	blocked := make(map[int64]error)
+	for i := range artifacts {
+		if len(artifacts[i].Publications) == 0 {
+			continue
+		}
+		err := r.admits(ctx, &artifacts[i], d)
+		var refused *RefusedError
+		if errors.As(err, &refused) {
+			blocked[artifacts[i].ID] = &RefusedError{Cause: ErrBlocked, Scan: refused.Scan}
+		} else if err != nil {
+			return nil, err
+		}
+	}
+	return blocked, nil
 }
 
 // between runs f in a transaction on two distributions that exist, differ and
@@ -176,7 +236,7 @@ func (r *Repo) finishMoves(ctx context.Context, from, to string, moves []Move, s
 // summary counts moves by outcome, for the audit log.
 func summary(moves []Move) string {
 	var parts []string
-	for _, o := range []Outcome{Copied, AlreadyPresent, OutcomeArch, OutcomeNoComponent} {
+	for _, o := range []Outcome{Copied, AlreadyPresent, OutcomeArch, OutcomeNoComponent, OutcomeBlocked} {
 		n := 0
 		for _, m := range moves {
 			if m.Outcome == o {
@@ -194,13 +254,19 @@ func summary(moves []Move) string {
 // one distribution in another, each in its component. What the target cannot
 // take is reported and stays behind; both distributions are published once.
 //
-// Errors: ErrScope, ErrSameDistribution, ErrUnknownDistribution,
-// ErrPackageNotFound when none of the names is in From.
+// Errors: ErrScope, ErrNameScope (one of the packages is outside the actor's
+// scope), ErrSameDistribution, ErrUnknownDistribution, ErrPackageNotFound when
+// none of the names is in From.
 func (r *Repo) Migrate(ctx context.Context, o MigrateOptions) (Migration, error) {
 	var out Migration
 	var added, removed int64
 	about := AuditEntry{Target: o.From + " -> " + o.To}
-	err := r.between(ctx, o.From, o.To, func(tx Tx, target Distribution) error {
+	blocked, err := r.blocked(ctx, o.To, func(tx Tx) ([]Artifact, error) { return tx.PublishedIn(o.From, o.Names) })
+	if err != nil {
+		r.auditFailure(ctx, "distribution.migrate", about, err)
+		return Migration{}, err
+	}
+	err = r.between(ctx, o.From, o.To, func(tx Tx, target Distribution) error {
 		if o.RemoveSource && !ActorFrom(ctx).MayWrite(o.From) {
 			return ErrScope
 		}
@@ -208,7 +274,16 @@ func (r *Repo) Migrate(ctx context.Context, o MigrateOptions) (Migration, error)
 		if err != nil {
 			return err
 		}
+		outside := func(a Artifact) bool { return !ActorFrom(ctx).MayName(a.Name) }
+		if slices.ContainsFunc(artifacts, outside) {
+			return ErrNameScope
+		}
 		out = migration(artifacts, o, target)
+		for i := range out.Moves {
+			if m := &out.Moves[i]; m.Outcome == Copied && blocked[m.Artifact.ID] != nil {
+				m.Outcome = OutcomeBlocked
+			}
+		}
 		if len(o.Names) > 0 && len(artifacts) == 0 {
 			return ErrPackageNotFound
 		}

@@ -19,17 +19,20 @@ import (
 
 	"github.com/repod-io/repod/aptrepo/storage"
 	"github.com/repod-io/repod/deb"
+	"github.com/repod-io/repod/scan"
 )
 
-// Publish reads a package from f, checks it, stores it and publishes it in a
-// distribution. When it returns without an error, apt sees the package. f is
-// read from its start, twice.
+// Publish reads a package from f, checks and scans it, stores it and publishes
+// it in a distribution. When it returns without an error and the artifact's
+// status is Indexed or Accepted, apt sees the package; with PendingReview it is
+// kept, and published once somebody decides so. f is read from its start, twice.
 //
 // A file that lies there already is no error: New is false. Errors: ErrScope,
-// ErrUnknownDistribution, ErrUnknownComponent, ErrInvalidPackage (wrapping a
-// *deb.FormatError), ErrUnsupportedArch, a *ConflictError, ErrUnavailable,
-// ErrFull. After the last two the package may have been stored; publishing
-// the same file again is safe and finishes the work.
+// ErrNameScope, ErrUnknownDistribution, ErrUnknownComponent, ErrInvalidPackage
+// (wrapping a *deb.FormatError), ErrUnsupportedArch, ErrBasePackage, a
+// *ConflictError, a *RefusedError, ErrQuarantined, ErrUnavailable, ErrFull. After
+// the last two the package may have been stored; publishing the same file again is
+// safe and finishes the work.
 func (r *Repo) Publish(ctx context.Context, f io.ReadSeeker, o PublishOptions) (Published, error) {
 	b := r.NewBatch()
 	in := r.incoming(f, o)
@@ -38,8 +41,10 @@ func (r *Repo) Publish(ctx context.Context, f io.ReadSeeker, o PublishOptions) (
 		err = b.Publish(ctx)
 	}
 	if err != nil {
-		r.auditFailure(ctx, in.action(),
-			AuditEntry{Target: o.Distribution, Package: in.artifact.Name, Version: in.artifact.Version}, err)
+		if !in.recorded {
+			r.auditFailure(ctx, in.action(),
+				AuditEntry{Target: o.Distribution, Package: in.artifact.Name, Version: in.artifact.Version}, err)
+		}
 		return Published{}, err
 	}
 	out.Warnings = r.warnings(ctx, &out)
@@ -52,7 +57,10 @@ type incoming struct {
 	file     io.ReadSeeker
 	options  PublishOptions
 	artifact Artifact
+	report   scan.Report
+	found    assessment
 	reused   bool // the pool had the file already
+	recorded bool // in the audit log, though it was refused
 }
 
 func (r *Repo) incoming(f io.ReadSeeker, o PublishOptions) *incoming {
@@ -78,8 +86,11 @@ func (in *incoming) accept(ctx context.Context) (Published, int64, error) {
 	if !slices.Contains(d.Components, o.Component) {
 		return Published{}, 0, fmt.Errorf("%w: %s", ErrUnknownComponent, o.Component)
 	}
-	if err := in.read(ctx); err != nil {
+	if err := in.read(ctx, d); err != nil {
 		return Published{}, 0, err
+	}
+	if !ActorFrom(ctx).MayName(in.artifact.Name) {
+		return Published{}, 0, ErrNameScope
 	}
 	if !d.takes(in.artifact.Arch) {
 		return Published{}, 0, fmt.Errorf("%w: %s", ErrUnsupportedArch, in.artifact.Arch)
@@ -89,15 +100,19 @@ func (in *incoming) accept(ctx context.Context) (Published, int64, error) {
 		return Published{}, 0, err
 	}
 	defer unlock()
-	return in.commit(ctx)
+	return in.commit(ctx, d)
 }
 
 func (d *Distribution) takes(arch string) bool {
 	return arch == "all" || slices.Contains(d.Architectures, arch)
 }
 
-// read hashes the file and fills in the artifact from its control fields.
-func (in *incoming) read(ctx context.Context) error {
+// defaultScanTimeout is that of the API's settings.
+const defaultScanTimeout = 2 * time.Minute
+
+// read hashes the file, has it scanned, and fills in the artifact from its
+// control fields.
+func (in *incoming) read(ctx context.Context, d Distribution) error {
 	unpacking := in.repo.shared().unpacking
 	select {
 	case unpacking <- struct{}{}:
@@ -105,17 +120,36 @@ func (in *incoming) read(ctx context.Context) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	if _, err := in.file.Seek(0, io.SeekStart); err != nil {
+	size, err := in.file.Seek(0, io.SeekEnd)
+	if err == nil {
+		_, err = in.file.Seek(0, io.SeekStart)
+	}
+	if err != nil {
 		return err
 	}
 	sums := newSums()
-	pkg, err := deb.Read(io.TeeReader(contextReader{ctx, in.file}, sums), &deb.Options{Limits: in.repo.Limits, Interrupt: ctx.Err})
+	opts := &deb.Options{Limits: in.repo.Limits, Interrupt: ctx.Err}
+	var run *scan.Run
+	if len(in.repo.Scanners) > 0 {
+		scanning, cancel := context.WithTimeout(ctx, cmp.Or(in.repo.ScanTimeout, defaultScanTimeout))
+		defer cancel()
+		run = scan.Begin(scanning, in.repo.Scanners, scan.Subject{Size: size, OS: d.OS, Official: in.options.Official})
+		defer run.Abort()
+		opts.Visit = run.Visit
+	}
+	pkg, err := deb.Read(io.TeeReader(contextReader{ctx, in.file}, sums), opts)
 	if err != nil {
 		var format *deb.FormatError
 		if errors.As(err, &format) {
 			return fmt.Errorf("%w: %w", ErrInvalidPackage, err)
 		}
 		return err
+	}
+	if run != nil {
+		in.report = run.Finish()
+	}
+	if in.options.Ordinary && isBase(pkg) {
+		return ErrBasePackage
 	}
 	if check := in.options.Check; check != nil {
 		if err := check(pkg); err != nil {
@@ -126,25 +160,59 @@ func (in *incoming) read(ctx context.Context) error {
 	a := &in.artifact
 	a.Size, a.MD5, a.SHA256, a.SHA512 = sums.size, sumOf(sums.md5), sumOf(sums.sha256), sumOf(sums.sha512)
 	a.Component = in.options.Component
-	a.Status = Indexed
 	a.Origin, a.SourceID = in.options.Origin, in.options.SourceID
 	a.UploadedBy = ActorFrom(ctx).Name
 	a.UploadedAt = in.repo.now().UTC().Truncate(time.Second)
 	return nil
 }
 
-// commit stores the file and records it, or finds it recorded. It returns
-// the change to publish.
-func (in *incoming) commit(ctx context.Context) (Published, int64, error) {
+// isBase reports whether apt installs a package on every system, or lets nobody
+// remove it: Policy 2.5 and 3.8, and Protected (once Important), which apt(8)
+// and dpkg(1) know.
+func isBase(p *deb.Package) bool {
+	return p.Essential || p.Control.Get("Protected") == "yes" || p.Control.Get("Important") == "yes" || p.Priority == "required"
+}
+
+// commit stores the file and records it, or finds it recorded. It returns the
+// change to publish, 0 for none.
+func (in *incoming) commit(ctx context.Context, d Distribution) (Published, int64, error) {
 	known, err := in.repo.Store.Artifact(ctx, in.artifact.Key())
 	switch {
-	case err == nil:
-		if known.SHA256 != in.artifact.SHA256 {
-			return Published{}, 0, in.conflict(known.SHA256, false)
-		}
-		return in.record(ctx)
-	case !errors.Is(err, ErrArtifactNotFound):
+	case errors.Is(err, ErrArtifactNotFound):
+		return in.enter(ctx, d)
+	case err != nil:
 		return Published{}, 0, err
+	case known.Status == Rejected: // holds its key against nobody
+		return in.enter(ctx, d)
+	case known.SHA256 != in.artifact.SHA256:
+		return Published{}, 0, in.conflict(known.SHA256, false)
+	case known.Status == Quarantined:
+		return Published{}, 0, ErrQuarantined
+	case known.Status == PendingReview:
+		return in.wait(ctx, known)
+	}
+	if err := in.repo.admits(ctx, &known, d); err != nil {
+		return Published{}, 0, err
+	}
+	return in.record(ctx)
+}
+
+// enter brings a package in that is new, or was rejected before.
+func (in *incoming) enter(ctx context.Context, d Distribution) (Published, int64, error) {
+	official, err := in.official(ctx)
+	if err != nil {
+		return Published{}, 0, err
+	}
+	if in.found, err = in.repo.assess(ctx, &in.artifact, d, in.report, official); err != nil {
+		return Published{}, 0, err
+	}
+	in.artifact.Status, in.artifact.StatusReason = in.found.status, in.found.reason
+	refused := in.refusal()
+	if refused != nil && in.found.refused != ErrVulnerable {
+		if in.found.refused == ErrMalware {
+			err = in.turnAway(ctx)
+		}
+		return Published{}, 0, cmp.Or(err, refused)
 	}
 	unlock, err := in.store(ctx)
 	if err != nil {
@@ -155,6 +223,9 @@ func (in *incoming) commit(ctx context.Context) (Published, int64, error) {
 	switch {
 	case err != nil:
 		return out, seq, errors.Join(err, in.discard(ctx, err))
+	case refused != nil:
+		in.recorded = true
+		return Published{}, 0, refused
 	case !in.reused:
 		return out, seq, nil
 	}
@@ -162,14 +233,79 @@ func (in *incoming) commit(ctx context.Context) (Published, int64, error) {
 	return out, seq, in.restore(ctx, out.Artifact.Filename)
 }
 
+// official reports whether the package is its vendor's own.
+func (in *incoming) official(ctx context.Context) (bool, error) {
+	if in.options.Official || in.options.Origin != OriginUpload || in.repo.Official == nil {
+		return in.options.Official, nil
+	}
+	return in.repo.Official(ctx, &in.artifact)
+}
+
+// refusal returns the error of a package that is not let in, nil for others.
+func (in *incoming) refusal() error {
+	if in.found.refused == nil {
+		return nil
+	}
+	return &RefusedError{Cause: in.found.refused, Scan: in.found.scan.ScanSummary, Detail: in.found.scan.Detail}
+}
+
+// turnAway records malware without its bytes.
+func (in *incoming) turnAway(ctx context.Context) error {
+	in.artifact.Filename = heldName(in.artifact.SHA256) // where nothing is
+	_, _, err := in.record(ctx)
+	in.recorded = err == nil
+	return err
+}
+
+// wait adds the distribution to those that a package will be published in once
+// it may be.
+func (in *incoming) wait(ctx context.Context, known Artifact) (Published, int64, error) {
+	out := Published{Artifact: known, Distribution: in.options.Distribution, Component: in.options.Component}
+	err := in.repo.Store.Update(ctx, func(tx Tx) error {
+		if err := in.repo.label(ctx, tx, &out.Artifact, in.options.Group); err != nil {
+			return err
+		}
+		if err := in.target(tx, known.ID); err != nil {
+			return err
+		}
+		return tx.Audit(in.entry(ctx, &known, ResultPendingReview))
+	})
+	return out, 0, err
+}
+
+// target adds where the package is to go to the targets of an artifact.
+func (in *incoming) target(tx Tx, id int64) error {
+	targets, err := tx.Targets(id)
+	if err != nil {
+		return err
+	}
+	p := Publication{Distribution: in.options.Distribution, Component: in.options.Component}
+	if slices.ContainsFunc(targets, p.samePlace) {
+		return nil
+	}
+	return tx.SetTargets(id, append(targets, p))
+}
+
+// entry is the audit entry of what became of the package.
+func (in *incoming) entry(ctx context.Context, a *Artifact, result string) AuditEntry {
+	e := in.repo.audit(ctx, in.action(), result)
+	e.Target, e.Package, e.Version = in.options.Distribution, a.Name, a.Version
+	e.Detail = "sha256=" + a.SHA256
+	return e
+}
+
 func (in *incoming) conflict(existing string, deleted bool) error {
 	return &ConflictError{in.artifact.Key(), in.artifact.SHA256, existing, deleted}
 }
 
 // store puts the file into the pool, beside any other file that has its
-// ordinary name, and returns with that name locked.
+// ordinary name, and returns with that name locked. What is not to be published
+// goes where nobody can fetch it.
 func (in *incoming) store(ctx context.Context) (func(), error) {
 	a := &in.artifact
+	if !a.Status.published() {
+		return in.hold(ctx)
+	}
 	plain := poolName(a)
 	dir, base := path.Split(plain)
 	for _, name := range []string{plain, dir + a.SHA256[:8] + "/" + base} {
@@ -188,6 +324,24 @@ func (in *incoming) store(ctx context.Context) (func(), error) {
 		}
 	}
 	return nil, fmt.Errorf("%w: two pool names of %s are taken", ErrUnavailable, base)
+}
+
+// hold keeps the file outside of the public tree.
+func (in *incoming) hold(ctx context.Context) (func(), error) {
+	name := heldName(in.artifact.SHA256)
+	unlock, err := in.repo.shared().files.lock(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	if _, err = in.file.Seek(0, io.SeekStart); err == nil {
+		err = storageError(in.repo.Storage.Put(ctx, name, in.file))
+	}
+	if err != nil {
+		unlock()
+		return nil, err
+	}
+	in.artifact.Filename = name
+	return unlock, nil
 }
 
 // claim creates the pool file name, or finds these very bytes there. It is
@@ -241,7 +395,7 @@ func (in *incoming) restore(ctx context.Context, name string) error {
 	return storageError(in.repo.Storage.Put(ctx, name, in.file))
 }
 
-// record writes artifact, publication and audit entry in one transaction.
+// record writes artifact, scan, publication and audit entry in one transaction.
 func (in *incoming) record(ctx context.Context) (Published, int64, error) {
 	var out Published
 	var seq int64
@@ -250,22 +404,31 @@ func (in *incoming) record(ctx context.Context) (Published, int64, error) {
 		if err != nil {
 			return err
 		}
-		p := Publication{in.options.Distribution, in.options.Component, in.repo.now().UTC().Truncate(time.Second)}
-		var added bool
-		if seq, added, err = tx.AddPublication(a.ID, p); err != nil {
-			return err
-		}
-		if added {
-			a.publishedIn(p)
-		}
 		if err := in.repo.label(ctx, tx, &a, in.options.Group); err != nil {
 			return err
 		}
-		out = Published{Artifact: a, Distribution: p.Distribution, Component: p.Component, New: added}
-		e := in.repo.audit(ctx, in.action(), ResultSuccess)
-		e.Target, e.Package, e.Version = p.Distribution, a.Name, a.Version
-		e.Detail = "sha256=" + a.SHA256
-		if !added {
+		out = Published{Artifact: a, Distribution: in.options.Distribution, Component: in.options.Component}
+		if out.Scan, err = in.summary(tx, a.ID); err != nil {
+			return err
+		}
+		if !a.Status.published() {
+			out.New = true
+			if err := in.target(tx, a.ID); err != nil {
+				return err
+			}
+			result := map[Status]string{PendingReview: ResultPendingReview, Rejected: ResultFailure}[a.Status]
+			e := in.entry(ctx, &a, result)
+			e.Detail += " " + a.StatusReason
+			return tx.Audit(e)
+		}
+		p := Publication{in.options.Distribution, in.options.Component, in.repo.now().UTC().Truncate(time.Second)}
+		if seq, out.New, err = tx.AddPublication(a.ID, p); err != nil {
+			return err
+		}
+		e := in.entry(ctx, &a, ResultSuccess)
+		if out.New {
+			out.Artifact.publishedIn(p)
+		} else {
 			e.Detail += " already_indexed"
 		}
 		return tx.Audit(e)
@@ -273,11 +436,26 @@ func (in *incoming) record(ctx context.Context) (Published, int64, error) {
 	return out, seq, err
 }
 
+// summary returns what is known of the artifact's safety.
+func (in *incoming) summary(tx Tx, id int64) (ScanSummary, error) {
+	if in.found.status != "" { // it is new
+		return in.found.scan.ScanSummary, nil
+	}
+	s, err := tx.Scan(id)
+	return s.ScanSummary, err
+}
+
 // recordArtifact returns the recorded artifact with these bytes, recording it
 // when the key is free.
 func (in *incoming) recordArtifact(tx Tx) (Artifact, error) {
 	key := in.artifact.Key()
 	known, err := tx.Artifact(key)
+	if err == nil && known.Status == Rejected {
+		if err := in.replace(tx, known); err != nil {
+			return Artifact{}, err
+		}
+		err = ErrArtifactNotFound
+	}
 	if err == nil {
 		if known.SHA256 != in.artifact.SHA256 {
 			return Artifact{}, in.conflict(known.SHA256, false)
@@ -304,12 +482,26 @@ func (in *incoming) recordArtifact(tx Tx) (Artifact, error) {
 		return Artifact{}, err
 	}
 	a := in.artifact
-	return a, tx.InsertArtifact(&a)
+	if err := tx.InsertArtifact(&a); err != nil {
+		return Artifact{}, err
+	}
+	return a, tx.PutScan(a.ID, in.found.scan)
+}
+
+// replace makes room for the package where another was rejected.
+func (in *incoming) replace(tx Tx, rejected Artifact) error {
+	if err := deleteArtifact(tx, rejected); err != nil {
+		return err
+	}
+	if rejected.Filename == in.artifact.Filename {
+		return nil
+	}
+	return tx.ScheduleRemoval(rejected.Filename, in.repo.now().UTC().Truncate(time.Second))
 }
 
 // warnings tells an uploader what apt will stumble over.
 func (r *Repo) warnings(ctx context.Context, p *Published) []Warning {
-	warnings := []Warning{{"not_scanned", "no scanner is configured"}}
+	warnings := scanWarnings(p.Scan)
 	if p.Artifact.Section == "" {
 		warnings = append(warnings, Warning{"missing_section", "the control file has no Section"})
 	}
@@ -323,6 +515,24 @@ func (r *Repo) warnings(ctx context.Context, p *Published) []Warning {
 	}
 	for _, missing := range deps.Missing() {
 		warnings = append(warnings, Warning{"missing_dependencies", missing})
+	}
+	return warnings
+}
+
+// scanWarnings tells what a scan did not prove, or found and let pass.
+func scanWarnings(s ScanSummary) []Warning {
+	var warnings []Warning
+	switch {
+	case s.Malware == scan.Failed || s.Malware == scan.Incomplete:
+		warnings = append(warnings, Warning{"scanner_unavailable", "the search for malware failed or was incomplete"})
+	case s.Malware == scan.NotScanned:
+		warnings = append(warnings, Warning{"not_scanned", "no scanner for malware is configured"})
+	}
+	if !s.Covered {
+		warnings = append(warnings, Warning{"not_scanned", "there are no vulnerability data for the distribution"})
+	}
+	if s.Verdict == Warn {
+		warnings = append(warnings, Warning{"vulnerabilities", fmt.Sprintf("%d known vulnerabilities", s.Counts.Total())})
 	}
 	return warnings
 }

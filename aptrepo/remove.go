@@ -11,7 +11,7 @@ import (
 // of one distribution. It stays known and can be published again. The
 // artifacts returned are those taken out.
 //
-// Errors: ErrScope, ErrUnknownDistribution, ErrPackageNotFound,
+// Errors: ErrScope, ErrNameScope, ErrUnknownDistribution, ErrPackageNotFound,
 // ErrVersionNotFound (also: not in that distribution).
 func (r *Repo) Unpublish(ctx context.Context, o UnpublishOptions) ([]Artifact, error) {
 	var gone []Artifact
@@ -20,6 +20,9 @@ func (r *Repo) Unpublish(ctx context.Context, o UnpublishOptions) ([]Artifact, e
 	err := r.Store.Update(ctx, func(tx Tx) error {
 		if !ActorFrom(ctx).MayWrite(o.Distribution) {
 			return ErrScope
+		}
+		if !ActorFrom(ctx).MayName(o.Name) {
+			return ErrNameScope
 		}
 		if _, err := tx.Distribution(o.Distribution); err != nil {
 			return err
@@ -91,13 +94,16 @@ func archList(artifacts []Artifact) string {
 // record: the same bytes may come back, others give ErrConflict for ever,
 // unless Forget is set.
 //
-// Errors: ErrScope (published outside the actor's scope), ErrPackageNotFound,
-// ErrVersionNotFound. With Forget, versions deleted before are found too.
+// Errors: ErrScope (published outside the actor's scope), ErrNameScope,
+// ErrPackageNotFound, ErrVersionNotFound. With Forget, versions deleted before are found too.
 func (r *Repo) Delete(ctx context.Context, o DeleteOptions) ([]Artifact, error) {
 	var gone []Artifact
 	var last map[string]int64
 	about := AuditEntry{Package: o.Name, Version: o.Version}
 	err := r.Store.Update(ctx, func(tx Tx) error {
+		if !ActorFrom(ctx).MayName(o.Name) {
+			return ErrNameScope
+		}
 		artifacts, err := selected(tx, o.Selection)
 		if err != nil {
 			if o.Forget {
@@ -148,7 +154,16 @@ func (r *Repo) bury(ctx context.Context, tx Tx, a Artifact, forget bool, last ma
 		}
 		last[codename] = max(last[codename], seq)
 	}
-	if err := tx.DeleteArtifact(a.ID); err != nil {
+	targets, err := tx.Targets(a.ID)
+	if err != nil {
+		return err
+	}
+	for _, p := range targets {
+		if !actor.MayWrite(p.Distribution) {
+			return ErrScope
+		}
+	}
+	if err := deleteArtifact(tx, a); err != nil {
 		return err
 	}
 	now := r.now().UTC().Truncate(time.Second)
@@ -159,6 +174,25 @@ func (r *Repo) bury(ctx context.Context, tx Tx, a Artifact, forget bool, last ma
 		return tx.DeleteTombstone(a.Key())
 	}
 	return tx.PutTombstone(Tombstone{Key: a.Key(), SHA256: a.SHA256, DeletedAt: now})
+}
+
+// deleteArtifact deletes an artifact and ends the decisions about it: they were
+// about its bytes, and others may come under its name.
+func deleteArtifact(tx Tx, a Artifact) error {
+	decisions, err := tx.Decisions(a.Key())
+	if err != nil {
+		return err
+	}
+	for _, d := range decisions {
+		if !d.Active {
+			continue
+		}
+		d.Active = false
+		if err := tx.PutDecision(d); err != nil {
+			return err
+		}
+	}
+	return tx.DeleteArtifact(a.ID)
 }
 
 // forgetDead frees the key of a version that was deleted before. notFound is

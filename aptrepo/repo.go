@@ -10,6 +10,7 @@ import (
 	"github.com/repod-io/repod/aptrepo/storage"
 	"github.com/repod-io/repod/deb"
 	"github.com/repod-io/repod/index"
+	"github.com/repod-io/repod/scan"
 )
 
 // A Repo is an APT repository: a storage for files, a store for what is
@@ -44,9 +45,25 @@ type Repo struct {
 	// defaults of package deb.
 	Limits deb.Limits
 	// Materialise also writes the whole index files into Storage after each
-	// publication, so that a plain web server can serve Storage as it is.
-	// Every publication then costs as much as the whole index.
+	// publication, so that a plain web server can serve the folders dists and
+	// pool of Storage as they are; nothing else in it is for everybody. Every
+	// publication then costs as much as the whole index.
 	Materialise bool
+
+	// Scanners look at every package before it is published. None: packages
+	// count as not scanned.
+	Scanners []scan.Scanner
+	// Matcher knows vulnerabilities. Nil: packages count as not scanned for them.
+	Matcher scan.Matcher
+	// Policy returns what may be published in a distribution. Nil:
+	// scan.DefaultPolicy for all.
+	Policy func(codename string) scan.Policy
+	// Official, when set, reports whether a package of whose origin nothing was
+	// said is, byte for byte, its vendor's own.
+	Official func(ctx context.Context, a *Artifact) (bool, error)
+	// ScanTimeout bounds the scan of one package; its end is a failure of the
+	// scanner. 0: two minutes.
+	ScanTimeout time.Duration
 
 	// Offers reports whether a distribution may list offers, see Repo.Offer: a
 	// package that is published then takes the place of its offer. Nil: none may.
@@ -78,6 +95,11 @@ type PublishOptions struct {
 	// OriginImport, with the ID of the import source.
 	Origin   string
 	SourceID string
+	// Official tells that the package is, byte for byte, its vendor's own.
+	Official bool
+	// Ordinary refuses packages that every system must have or cannot remove,
+	// with ErrBasePackage: who may upload may not therefore replace those.
+	Ordinary bool
 	// Group labels the artifact, see [Repo.Groups]; "" leaves its label.
 	Group string
 	// Check, when set, is asked about the package once it has been read, before
@@ -98,6 +120,7 @@ type Published struct {
 	Component    string
 	// New is false when exactly this file lay there already.
 	New      bool
+	Scan     ScanSummary
 	Warnings []Warning
 }
 
@@ -124,6 +147,7 @@ const (
 	AlreadyPresent     Outcome = "already_present"
 	OutcomeArch        Outcome = "unsupported_architecture" // target does not take it
 	OutcomeNoComponent Outcome = "unknown_component"        // target has no such component
+	OutcomeBlocked     Outcome = "blocked_by_policy"        // of the target
 )
 
 // A Move is the outcome of Promote or Migrate for one publication.

@@ -15,6 +15,8 @@ import (
 // the caller. An error that is not named here means that the Store could not
 // be reached or failed; it matches [ErrUnavailable] when trying again may help.
 type Store interface {
+	SafetyStore
+
 	// Update runs fn in one serializable transaction: every call of fn on tx
 	// takes effect, durably, when Update returns nil, and none when it returns
 	// an error. An error of fn is returned as it is and takes nothing with it
@@ -92,12 +94,16 @@ type Store interface {
 	// AuditHead returns the end of the audit log, kept apart from its entries.
 	AuditHead(ctx context.Context) (AuditHead, error)
 
+	SafetyStore
+
 	// Ping reports whether the Store answers.
 	Ping(ctx context.Context) error
 }
 
 // A Tx is a transaction of a Store. Its reads see its own changes.
 type Tx interface {
+	SafetyTx
+
 	// InsertDistribution adds d and reports whether its codename was free.
 	InsertDistribution(d Distribution) (bool, error)
 	// Distribution returns one or ErrUnknownDistribution.
@@ -164,6 +170,8 @@ type Tx interface {
 	// DeleteMessages takes messages out; some may be gone.
 	Enqueue(m Message) error
 	DeleteMessages(ids []int64) error
+
+	SafetyTx
 
 	// Audit appends an entry: the Store sets ID and Hash, which chains it to
 	// its predecessor as [AuditEntry.Chain] says.

@@ -210,6 +210,7 @@ func (s *Service) editUser(ctx context.Context, username string, edit func(u *Us
 var refusals = []error{
 	ErrUserNotFound, ErrUserExists, ErrEmailTaken, ErrLastAdmin, ErrDeleteSelf, ErrDirectoryManaged, ErrWrongPassword,
 	ErrNoFactor, ErrFactorExists, ErrWrongOTP, ErrPublisherNotFound, ErrPublisherExists, ErrRoleTooHigh,
+	ErrTokenScope, ErrTokenPackages,
 }
 
 // audited records that e was refused when err says so, and names the action of

@@ -26,15 +26,17 @@ type TokenSpec struct {
 	// Distributions narrows what the token may change; empty: all. That
 	// they exist is for the caller to check.
 	Distributions []string
+	// Packages narrows it to package names; empty: all. See CheckPackages.
+	Packages []string
 }
 
 // CreateToken makes an API token in the name of by. The text it returns is
 // what programs log in with; nobody can see it again.
 //
 // Errors: a [*ValidationError] for the spec; ErrRoleTooHigh for a role above
-// the highest of by; ErrTokenScope when by is itself an API token, narrowed to
-// distributions, and the new one would not be; ErrTokenNameTaken when an
-// unexpired token has the name.
+// the highest of by; ErrTokenScope or ErrTokenPackages when by is itself
+// narrowed, to distributions or package names, and the new one would not be;
+// ErrTokenNameTaken when an unexpired token has the name.
 func (s *Service) CreateToken(ctx context.Context, by Principal, spec TokenSpec, c Client) (Secret, APIToken, error) {
 	if err := s.ready(); err != nil {
 		return "", APIToken{}, err
@@ -46,8 +48,8 @@ func (s *Service) CreateToken(ctx context.Context, by Principal, spec TokenSpec,
 	if !by.Has(HighestRole(roles)) {
 		return "", APIToken{}, ErrRoleTooHigh
 	}
-	if !by.mayGrant(spec.Distributions) {
-		return "", APIToken{}, ErrTokenScope
+	if err := by.mayGrant(spec.Distributions, spec.Packages); err != nil {
+		return "", APIToken{}, err
 	}
 	text, t, err := s.newToken(by, spec, roles)
 	if err != nil {
@@ -77,33 +79,30 @@ func (spec TokenSpec) check() ([]Role, error) {
 		faults.add("name", "must be 1 to 64 letters, digits, spaces, '.', '_' and '-', the first a letter or digit")
 	}
 	roles, err := SortRoles(spec.Roles)
-	var f *ValidationError
-	if errors.As(err, &f) {
-		faults.Fields = append(faults.Fields, f.Fields...)
-	}
+	faults.addFaults(err)
 	if spec.ExpiresInDays < 0 || spec.ExpiresInDays > MaxTokenDays {
 		faults.add("expires_in_days", "must be 1 to %d", MaxTokenDays)
 	}
 	if i := slices.Index(spec.Distributions, ""); i >= 0 {
 		faults.add(fmt.Sprintf("distributions[%d]", i), "must not be empty")
 	}
+	faults.addFaults(CheckPackages(spec.Packages))
 	if len(faults.Fields) > 0 {
 		return nil, &faults
 	}
 	return roles, nil
 }
 
-// mayGrant reports whether p may hand on the right to change distributions.
-func (p Principal) mayGrant(distributions []string) bool {
-	if p.Token == nil || len(p.Token.Distributions) == 0 {
-		return true
+// mayGrant returns ErrTokenScope or ErrTokenPackages when p may not hand on the
+// right to change distributions and packages.
+func (p Principal) mayGrant(distributions, packages []string) error {
+	if !covers(p.Scope(), distributions, func(item, wanted string) bool { return item == wanted }) {
+		return ErrTokenScope
 	}
-	for _, d := range distributions {
-		if !p.Token.mayWrite(d) {
-			return false
-		}
+	if !covers(p.Packages(), packages, matches) {
+		return ErrTokenPackages
 	}
-	return len(distributions) > 0 // none would mean all
+	return nil
 }
 
 func (s *Service) newToken(by Principal, spec TokenSpec, roles []Role) (Secret, APIToken, error) {
@@ -123,17 +122,25 @@ func (s *Service) newToken(by Principal, spec TokenSpec, roles []Role) (Secret, 
 		CreatedBy: by.Name,
 		CreatedAt: s.now().UTC().Truncate(time.Second),
 		Hash:      hashToken(string(text)),
-	}
-	for _, d := range spec.Distributions {
-		if !slices.Contains(t.Distributions, d) {
-			t.Distributions = append(t.Distributions, d)
-		}
+
+		Distributions: unique(spec.Distributions),
+		Packages:      unique(spec.Packages),
 	}
 	if spec.ExpiresInDays > 0 {
 		at := t.CreatedAt.Add(time.Duration(spec.ExpiresInDays) * 24 * time.Hour)
 		t.ExpiresAt = &at
 	}
 	return text, t, nil
+}
+
+// unique returns the items of a list, each once.
+func unique(list []string) (items []string) {
+	for _, item := range list {
+		if !slices.Contains(items, item) {
+			items = append(items, item)
+		}
+	}
+	return items
 }
 
 // describe tells the audit log what the token may do.
@@ -143,11 +150,22 @@ func (t *APIToken) describe() string {
 		names[i] = r.String()
 	}
 	text := fmt.Sprintf("id=%s roles=%s", t.ID, strings.Join(names, ","))
-	if len(t.Distributions) > 0 {
-		text += " distributions=" + strings.Join(t.Distributions, ",")
-	}
+	text += describeScope(t.Distributions, t.Packages)
 	if t.ExpiresAt != nil {
 		text += " expires=" + t.ExpiresAt.Format(time.RFC3339)
+	}
+	return text
+}
+
+// describeScope is the part of an audit entry's detail about a scope, "" when
+// that is all.
+func describeScope(distributions, packages []string) string {
+	text := ""
+	if len(distributions) > 0 {
+		text += " distributions=" + strings.Join(distributions, ",")
+	}
+	if len(packages) > 0 {
+		text += " packages=" + strings.Join(packages, ",")
 	}
 	return text
 }

@@ -34,22 +34,24 @@ func TestCreateToken(t *testing.T) {
 	w := newWorld(t)
 	secret, token := w.newToken(t, auth.TokenSpec{
 		Name: "gitlab-ci", Roles: []auth.Role{auth.Uploader, auth.Viewer}, ExpiresInDays: 30,
-		Distributions: []string{"jammy", "bookworm", "jammy"},
+		Distributions: []string{"jammy", "bookworm", "jammy"}, Packages: []string{"tool", "acme-*", "tool"},
 	})
 	if !auth.ValidTokenText(secret) || token.Prefix != secret[:12] || !strings.HasPrefix(token.ID, "tok_") || len(token.ID) != 16 ||
 		token.Name != "gitlab-ci" || roleNames(token.Roles) != "[viewer uploader]" || fmt.Sprint(token.Distributions) != "[jammy bookworm]" ||
+		fmt.Sprint(token.Packages) != "[tool acme-*]" ||
 		token.CreatedBy != "admin" || !token.CreatedAt.Equal(start) || !token.ExpiresAt.Equal(start.Add(30*24*time.Hour)) ||
 		token.LastUsedAt != nil || token.Hash != "" {
 		t.Errorf("token %q is %+v", secret, token)
 	}
 	want := auth.Event{Time: start, Action: "token.create", User: "admin", IP: "192.0.2.7", Result: "success", Target: "gitlab-ci", RequestID: "req-1",
-		Detail: "id=" + token.ID + " roles=viewer,uploader distributions=jammy,bookworm expires=2026-06-11T10:00:00Z"}
+		Detail: "id=" + token.ID + " roles=viewer,uploader distributions=jammy,bookworm packages=tool,acme-* expires=2026-06-11T10:00:00Z"}
 	if got := w.lastEvent(t); !reflect.DeepEqual(got, want) {
 		t.Errorf("event is\n%+v, want\n%+v", got, want)
 	}
 	p := w.who(t, secret)
 	if p.Kind != auth.KindToken || p.Name != "token:gitlab-ci" || p.User != nil || p.Token.ID != token.ID || p.Token.Hash != "" ||
-		!p.Has(auth.Uploader) || p.Has(auth.Auditor) || !p.MayWrite("bookworm") || p.MayWrite("noble") || p.MayWrite("") {
+		!p.Has(auth.Uploader) || p.Has(auth.Auditor) || !p.MayWrite("bookworm") || p.MayWrite("noble") || p.MayWrite("") ||
+		!p.MayName("tool") || !p.MayName("acme-x") || p.MayName("openssl") || p.MayName("") {
 		t.Errorf("principal is %+v", p)
 	}
 	secret, token = w.newToken(t, auth.TokenSpec{Name: "all", Roles: []auth.Role{auth.Admin}})
@@ -57,7 +59,7 @@ func TestCreateToken(t *testing.T) {
 		t.Errorf("token is %+v", token)
 	}
 	w.clock.advance(100 * 365 * 24 * time.Hour)
-	if p := w.who(t, secret); !p.MayWrite("noble") || !p.Has(auth.Admin) {
+	if p := w.who(t, secret); !p.MayWrite("noble") || !p.MayName("openssl") || !p.Has(auth.Admin) {
 		t.Errorf("principal is %+v", p)
 	}
 }
@@ -75,6 +77,7 @@ func TestCreateTokenRefuses(t *testing.T) {
 		"expires_in_days":  func(s *auth.TokenSpec) { s.ExpiresInDays = -1 },
 		"expires_in_days ": func(s *auth.TokenSpec) { s.ExpiresInDays = 3651 },
 		"distributions[1]": func(s *auth.TokenSpec) { s.Distributions = []string{"jammy", ""} },
+		"packages[1]":      func(s *auth.TokenSpec) { s.Packages = []string{"acme", "*"} },
 		"name,roles":       func(s *auth.TokenSpec) { s.Name, s.Roles = "", nil },
 	} {
 		spec := ok
@@ -119,7 +122,8 @@ func TestCreateTokenScope(t *testing.T) {
 	w := newWorld(t)
 	secret, _ := w.newToken(t, auth.TokenSpec{Name: "narrow", Roles: []auth.Role{auth.Admin}, Distributions: []string{"jammy", "noble"}})
 	by := w.who(t, secret)
-	if (auth.Principal{Kind: auth.KindToken}).MayWrite("jammy") || (auth.Principal{}).MayWrite("jammy") {
+	if (auth.Principal{Kind: auth.KindToken}).MayWrite("jammy") || (auth.Principal{}).MayWrite("jammy") ||
+		(auth.Principal{Kind: auth.KindToken}).MayName("acme") || (auth.Principal{Kind: auth.KindPublisher}).MayName("acme") || (auth.Principal{}).MayName("acme") {
 		t.Error("who is nobody may write")
 	}
 	for i, tt := range []struct {
@@ -139,6 +143,70 @@ func TestCreateTokenScope(t *testing.T) {
 		if err == nil && token.CreatedBy != "token:narrow" {
 			t.Errorf("token is %+v", token)
 		}
+	}
+}
+
+// Nor can it by a token, or a trusted publisher, for more package names.
+func TestPackagesScope(t *testing.T) {
+	w := newWorld(t)
+	secret, _ := w.newToken(t, auth.TokenSpec{Name: "narrow", Roles: []auth.Role{auth.Admin}, Packages: []string{"acme-*", "tool"}})
+	by := w.who(t, secret)
+	for i, tt := range []struct {
+		packages []string
+		want     error
+	}{
+		{nil, auth.ErrTokenPackages},
+		{[]string{"acme-*", "openssl"}, auth.ErrTokenPackages},
+		{[]string{"acme*"}, auth.ErrTokenPackages},
+		{[]string{"tool*"}, auth.ErrTokenPackages},
+		{[]string{"tool", "acme-x", "acme-y*"}, nil},
+		{[]string{"acme-*"}, nil},
+	} {
+		spec := auth.TokenSpec{Name: fmt.Sprint("t", i), Roles: []auth.Role{auth.Admin}, Packages: tt.packages}
+		if _, _, err := w.CreateToken(t.Context(), by, spec, client); err != tt.want {
+			t.Errorf("a token for %q: error %v, want %v", tt.packages, err, tt.want)
+		}
+		rule := publisherSpec(fmt.Sprint("p", i))
+		rule.Packages = tt.packages
+		if _, err := w.CreatePublisher(t.Context(), by, rule, client); err != tt.want {
+			t.Errorf("a publisher for %q: error %v, want %v", tt.packages, err, tt.want)
+		}
+	}
+}
+
+func publisherSpec(name string) auth.PublisherSpec {
+	return auth.PublisherSpec{
+		Name: name, Issuer: "https://ci.example.com", Audience: "repod", Repository: "acme/tool", Ref: "refs/heads/main",
+		Roles: []auth.Role{auth.Uploader},
+	}
+}
+
+func TestCreatePublisherScope(t *testing.T) {
+	w := newWorld(t)
+	spec := publisherSpec("tool")
+	spec.Distributions, spec.Packages = []string{"jammy"}, []string{"tool", "acme-*"}
+	p, err := w.CreatePublisher(t.Context(), admin, spec, client)
+	if err != nil || fmt.Sprint(p.Packages) != "[acme-* tool]" {
+		t.Fatalf("publisher is %+v, %v", p, err)
+	}
+	if got := w.lastEvent(t).Detail; !strings.HasSuffix(got, " roles=uploader distributions=jammy packages=tool,acme-*") {
+		t.Errorf("detail is %q", got)
+	}
+	spec.Packages = []string{"*"}
+	var faults *auth.ValidationError
+	if _, err := w.CreatePublisher(t.Context(), admin, spec, client); !errors.As(err, &faults) || faults.Fields[0].Field != "packages[0]" {
+		t.Errorf("a publisher for *: %v", err)
+	}
+	secret, _ := w.newToken(t, auth.TokenSpec{Name: "narrow", Roles: []auth.Role{auth.Admin}, Distributions: []string{"jammy"}})
+	if _, err := w.CreatePublisher(t.Context(), w.who(t, secret), publisherSpec("all"), client); err != auth.ErrTokenScope {
+		t.Errorf("a publisher for all distributions: %v", err)
+	}
+	if got := w.lastEvent(t); got.Action != auth.ActionPublisherCreate || got.Result != auth.ResultFailure {
+		t.Errorf("event is %+v", got)
+	}
+	who := auth.Principal{Kind: auth.KindPublisher, Publisher: &p}
+	if !who.MayName("acme-x") || who.MayName("openssl") {
+		t.Error("the scope of a publisher does not hold")
 	}
 }
 

@@ -39,6 +39,8 @@ var (
 	// ErrTokenScope: an API token narrowed to some distributions may not
 	// act on others, nor create a token that could.
 	ErrTokenScope = errors.New("outside the distributions of the API token")
+	// ErrTokenPackages is the same for package names.
+	ErrTokenPackages = errors.New("outside the package names of the API token")
 	// ErrTokenNotAllowed: what was asked needs a session, not an API token.
 	ErrTokenNotAllowed = errors.New("not possible with an API token")
 )
@@ -72,6 +74,14 @@ type ValidationError struct {
 
 func (e *ValidationError) add(field, format string, args ...any) {
 	e.Fields = append(e.Fields, FieldError{field, fmt.Sprintf(format, args...)})
+}
+
+// addFaults adds those that a check, whose error is err, has found.
+func (e *ValidationError) addFaults(err error) {
+	var found *ValidationError
+	if errors.As(err, &found) {
+		e.Fields = append(e.Fields, found.Fields...)
+	}
 }
 
 func (e *ValidationError) Error() string {

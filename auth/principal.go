@@ -50,6 +50,18 @@ func (p Principal) Scope() []string {
 	return nil
 }
 
+// Packages returns patterns of the only package names that the principal may
+// change, as CheckPackages has them; empty: all.
+func (p Principal) Packages() []string {
+	switch {
+	case p.Token != nil:
+		return p.Token.Packages
+	case p.Publisher != nil:
+		return p.Publisher.Packages
+	}
+	return nil
+}
+
 // String returns the name.
 func (p Principal) String() string { return p.Name }
 
@@ -66,6 +78,17 @@ func (p Principal) MayWrite(distribution string) bool {
 		return p.Token != nil && p.Token.mayWrite(distribution)
 	case KindPublisher:
 		return p.Publisher != nil && (len(p.Scope()) == 0 || slices.Contains(p.Scope(), distribution))
+	}
+	return false
+}
+
+// MayName is MayWrite for a package of a name.
+func (p Principal) MayName(name string) bool {
+	switch {
+	case p.Kind == KindSession,
+		p.Kind == KindToken && p.Token != nil,
+		p.Kind == KindPublisher && p.Publisher != nil:
+		return covers(p.Packages(), []string{name}, matches)
 	}
 	return false
 }

@@ -62,6 +62,7 @@ type PublisherSpec struct {
 
 	Roles         []Role
 	Distributions []string // that they exist is for the caller to check
+	Packages      []string
 }
 
 func (spec *PublisherSpec) check() ([]Role, error) {
@@ -90,12 +91,11 @@ func (spec *PublisherSpec) check() ([]Role, error) {
 		}
 	}
 	roles, err := SortRoles(spec.Roles)
-	var f *ValidationError
-	if errors.As(err, &f) {
-		faults.Fields = append(faults.Fields, f.Fields...)
-	} else if HighestRole(roles) > Maintainer {
+	faults.addFaults(err)
+	if HighestRole(roles) > Maintainer {
 		faults.add("roles", "must not include admin")
 	}
+	faults.addFaults(CheckPackages(spec.Packages))
 	if len(faults.Fields) > 0 {
 		return nil, &faults
 	}
@@ -111,7 +111,8 @@ func (s *Service) Publishers(ctx context.Context) ([]Publisher, error) {
 }
 
 // CreatePublisher makes a trusted publisher in the name of by. Errors: a
-// [*ValidationError], ErrRoleTooHigh, ErrPublisherExists.
+// [*ValidationError], ErrRoleTooHigh, ErrTokenScope, ErrTokenPackages,
+// ErrPublisherExists.
 func (s *Service) CreatePublisher(ctx context.Context, by Principal, spec PublisherSpec, c Client) (Publisher, error) {
 	if err := s.ready(); err != nil {
 		return Publisher{}, err
@@ -122,9 +123,13 @@ func (s *Service) CreatePublisher(ctx context.Context, by Principal, spec Publis
 	}
 	e := s.event(ActionPublisherCreate, by.Name, c)
 	e.Target = spec.Name
-	e.Detail = fmt.Sprintf("issuer=%s repository=%s ref=%s environment=%s roles=%s", spec.Issuer, spec.Repository, spec.Ref, spec.Environment, roleList(roles))
+	e.Detail = fmt.Sprintf("issuer=%s repository=%s ref=%s environment=%s roles=%s", spec.Issuer, spec.Repository, spec.Ref, spec.Environment, roleList(roles)) +
+		describeScope(spec.Distributions, spec.Packages)
 	if !by.Has(HighestRole(roles)) {
 		return Publisher{}, s.audited(ctx, e, ErrRoleTooHigh)
+	}
+	if err := by.mayGrant(spec.Distributions, spec.Packages); err != nil {
+		return Publisher{}, s.audited(ctx, e, err)
 	}
 	id, err := random62(s.rand(), 12)
 	if err != nil {
@@ -138,7 +143,8 @@ func (s *Service) CreatePublisher(ctx context.Context, by Principal, spec Publis
 		ID: "pub_" + id, Name: spec.Name, Issuer: strings.TrimSuffix(spec.Issuer, "/"), Audience: spec.Audience,
 		Repository: spec.Repository, RepositoryID: spec.RepositoryID, Ref: spec.Ref, Environment: spec.Environment,
 		Roles: roles, Distributions: slices.Compact(slices.Sorted(slices.Values(spec.Distributions))),
-		Version: version, CreatedBy: by.Name, CreatedAt: e.Time,
+		Packages: slices.Compact(slices.Sorted(slices.Values(spec.Packages))),
+		Version:  version, CreatedBy: by.Name, CreatedAt: e.Time,
 	}
 	if err := s.audited(ctx, e, s.Store.CreatePublisher(ctx, p, e)); err != nil {
 		return Publisher{}, err
@@ -237,7 +243,7 @@ func (s *Service) trusted(ctx context.Context, token string) (Publisher, Asserti
 }
 
 func (p *Publisher) accepts(a Assertion) bool {
-	return strings.EqualFold(p.Repository, a.Repository) && a.Repository != "" && p.matchesRef(a.Ref) &&
+	return strings.EqualFold(p.Repository, a.Repository) && a.Repository != "" && matches(p.Ref, a.Ref) &&
 		(p.RepositoryID == "" || p.RepositoryID == a.RepositoryID) && (p.Environment == "" || p.Environment == a.Environment)
 }
 

@@ -2,7 +2,6 @@ package auth
 
 import (
 	"context"
-	"strings"
 	"time"
 )
 
@@ -28,19 +27,14 @@ type Publisher struct {
 	Roles       []Role // as SortRoles returns them, none above Maintainer
 	// Distributions, when not empty, are the only ones that may be changed.
 	Distributions []string
+	// Packages, when not empty, are patterns of the only package names that
+	// may be changed, as CheckPackages has them.
+	Packages []string
 	// Version stands in each token: a rule that is made again does not revive
 	// the tokens of the one before.
 	Version   int64
 	CreatedBy string
 	CreatedAt time.Time
-}
-
-// matchesRef holds a reference against the rule's.
-func (p *Publisher) matchesRef(ref string) bool {
-	if prefix, ok := strings.CutSuffix(p.Ref, "*"); ok {
-		return strings.HasPrefix(ref, prefix)
-	}
-	return ref == p.Ref
 }
 
 // PublisherStore is the part of [Store] about trusted publishers.

@@ -58,10 +58,13 @@ type APIToken struct {
 	// Distributions, when not empty, are the only ones that the token may
 	// change. Reading is not narrowed.
 	Distributions []string
-	CreatedBy     string // name of the creating principal
-	CreatedAt     time.Time
-	ExpiresAt     *time.Time // nil: never
-	LastUsedAt    *time.Time // exact to one minute; nil: never
+	// Packages, when not empty, are patterns of the only package names that
+	// it may change, as CheckPackages has them.
+	Packages   []string
+	CreatedBy  string // name of the creating principal
+	CreatedAt  time.Time
+	ExpiresAt  *time.Time // nil: never
+	LastUsedAt *time.Time // exact to one minute; nil: never
 	// Hash is the SHA-256 of the whole token, 64 lower-case hex digits.
 	Hash Secret `json:"-"`
 }

@@ -142,6 +142,18 @@ func TestEveryChangeIsAudited(t *testing.T) {
 		{"DELETE /distributions/{codename}/packages/{name}/{version}", "package.unpublish", func() answer {
 			return f.do("DELETE", "/distributions/focal/packages/tool/1.0", admin, nil)
 		}},
+		{"POST /security/packages/{name}/{version}/quarantine", "security.quarantine", func() answer {
+			return f.do("POST", "/security/packages/tool/1.0/quarantine", admin, nil)
+		}},
+		{"POST /security/packages/{name}/{version}/release", "security.release", func() answer {
+			return f.do("POST", "/security/packages/tool/1.0/release", admin, nil)
+		}},
+		{"POST /security/packages/{name}/{version}/rescan", "security.rescan", func() answer {
+			return f.do("POST", "/security/packages/tool/1.0/rescan", admin, nil)
+		}},
+		{"POST /security/packages/{name}/{version}/decide", "security.decide", func() answer {
+			return f.json("POST", "/security/packages/tool/1.0/decide", admin, `{"decision":"upgrade_required","comment":"old"}`)
+		}},
 		{"DELETE /artifacts/{name}/{version}", "package.delete", func() answer { return f.do("DELETE", "/artifacts/tool/1.0", admin, nil) }},
 		{"POST /artifacts/admin/sync-index", "index.sync", func() answer { return f.do("POST", "/artifacts/admin/sync-index", admin, nil) }},
 
@@ -169,8 +181,12 @@ func TestEveryChangeIsAudited(t *testing.T) {
 		}},
 
 		{"PATCH /settings", "settings.update", func() answer {
-			return f.json("PATCH", "/settings", admin, `{"ldap":{"url":"ldap://ldap.example.com","base_dn":"dc=example"},"smtp":{"host":"mail.example.com","from":"repod@example.com"}}`)
+			return f.json("PATCH", "/settings", admin, `{"scan":{"clamav_address":"unix:///run/clamd"},"ldap":{"url":"ldap://ldap.example.com","base_dn":"dc=example"},"smtp":{"host":"mail.example.com","from":"repod@example.com"}}`)
 		}},
+		{"POST /security/clamav/update", "security.clamav_update", func() answer {
+			return f.do("POST", "/security/clamav/update?wait=true", admin, nil)
+		}},
+		{"POST /security/rescan", "security.rescan", func() answer { return f.do("POST", "/security/rescan?wait=true", admin, nil) }},
 		{"POST /settings/test-ldap", "settings.test_ldap", func() answer { return f.do("POST", "/settings/test-ldap", admin, nil) }},
 		{"POST /settings/test-email", "settings.test_email", func() answer {
 			return f.json("POST", "/settings/test-email", admin, `{"to":"ops@example.com"}`)

@@ -69,6 +69,7 @@ type ownToken struct {
 	ID            string    `json:"id"`
 	Name          string    `json:"name"`
 	Distributions []string  `json:"distributions"`
+	Packages      []string  `json:"packages,omitempty"` // beyond the reference
 	ExpiresAt     timestamp `json:"expires_at"`
 }
 
@@ -76,13 +77,13 @@ func newUser(p auth.Principal) userJSON {
 	if t := p.Token; t != nil {
 		return userJSON{
 			Username: p.Name, Roles: list(t.Roles), Active: true, AuthSource: "token", CreatedAt: timestamp(t.CreatedAt),
-			Token: &ownToken{t.ID, t.Name, list(t.Distributions), timestampOf(t.ExpiresAt)},
+			Token: &ownToken{t.ID, t.Name, list(t.Distributions), t.Packages, timestampOf(t.ExpiresAt)},
 		}
 	}
 	if t := p.Publisher; t != nil {
 		return userJSON{
 			Username: p.Name, Roles: list(t.Roles), Active: true, AuthSource: "ci", CreatedAt: timestamp(t.CreatedAt),
-			Token: &ownToken{t.ID, t.Name, list(t.Distributions), timestamp(p.ExpiresAt)},
+			Token: &ownToken{t.ID, t.Name, list(t.Distributions), t.Packages, timestamp(p.ExpiresAt)},
 		}
 	}
 	return newUserJSON(p.User)
@@ -105,6 +106,7 @@ type tokenJSON struct {
 	Roles         []auth.Role `json:"roles"`
 	Prefix        string      `json:"prefix"`
 	Distributions []string    `json:"distributions"`
+	Packages      []string    `json:"packages,omitempty"` // beyond the reference
 	CreatedBy     string      `json:"created_by"`
 	CreatedAt     timestamp   `json:"created_at"`
 	ExpiresAt     timestamp   `json:"expires_at"`
@@ -114,7 +116,7 @@ type tokenJSON struct {
 func newToken(t auth.APIToken) tokenJSON {
 	return tokenJSON{
 		ID: t.ID, Name: t.Name, Roles: list(t.Roles), Prefix: t.Prefix, Distributions: list(t.Distributions),
-		CreatedBy: t.CreatedBy, CreatedAt: timestamp(t.CreatedAt),
+		Packages: t.Packages, CreatedBy: t.CreatedBy, CreatedAt: timestamp(t.CreatedAt),
 		ExpiresAt: timestampOf(t.ExpiresAt), LastUsedAt: timestampOf(t.LastUsedAt),
 	}
 }
@@ -140,6 +142,7 @@ type newTokenBody struct {
 	Roles         []string `json:"roles" rule:"required"`
 	ExpiresInDays *int     `json:"expires_in_days" rule:"1..3650"`
 	Distributions []string `json:"distributions" rule:"0..1000"`
+	Packages      []string `json:"packages" rule:"1..100"` // beyond the reference
 }
 
 // spec checks what auth would check too, so that all faults of the body are
@@ -154,10 +157,14 @@ func (in *newTokenBody) spec() (auth.TokenSpec, error) {
 	if !auth.ValidTokenName(in.Name) {
 		faults = append([]fault{{"name", "must be 1 to 64 letters, digits, spaces, '.', '_' and '-', the first a letter or digit"}}, faults...)
 	}
+	if err := auth.CheckPackages(in.Packages); err != nil {
+		p, _ := problemOf(err)
+		faults = append(faults, p.Errors...)
+	}
 	if len(faults) > 0 {
 		return auth.TokenSpec{}, invalid(faults...)
 	}
-	spec := auth.TokenSpec{Name: in.Name, Roles: roles, Distributions: in.Distributions}
+	spec := auth.TokenSpec{Name: in.Name, Roles: roles, Distributions: in.Distributions, Packages: in.Packages}
 	if in.ExpiresInDays != nil {
 		spec.ExpiresInDays = *in.ExpiresInDays
 	}

@@ -25,13 +25,18 @@ import (
 type Config struct {
 	Repo *aptrepo.Repo
 	Auth *auth.Service
-	// Jobs knows the jobs that run in the background, a *jobs.Runner. Nil:
-	// there are none.
+	// Jobs runs work in the background, a *jobs.Runner. Nil: there is none, and
+	// what needs it answers 503 jobs_unavailable.
 	Jobs Jobs
 
 	// Import brings packages of upstream archives in; Jobs must know its
 	// ImportKinds. Nil: there are no sources.
 	Import *importer.Importer
+
+	// Scanner returns how the scanner for malware is. Nil: there is none.
+	Scanner func(ctx context.Context) ScannerStatus
+	// UpdateScanner says that the jobs of SafetyKinds can update its signatures.
+	UpdateScanner bool
 
 	// Settings are what administrators change while the server runs, among
 	// them what clients call it and how large a package may be. Refresh must

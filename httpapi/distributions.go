@@ -258,6 +258,8 @@ func newMigrateAnswer(from, to string, done aptrepo.Migration) migrateAnswer {
 			out.Skipped++
 		case aptrepo.OutcomeNoComponent:
 			out.Errors = append(out.Errors, migrateError{art.Name, string(m.Outcome), fmt.Sprintf("%s has no component %s", to, m.Component)})
+		case aptrepo.OutcomeBlocked:
+			out.Errors = append(out.Errors, migrateError{art.Name, string(m.Outcome), fmt.Sprintf("the policy of %s does not let it in", to)})
 		default:
 			out.Errors = append(out.Errors, migrateError{art.Name, string(m.Outcome), fmt.Sprintf("%s does not take %s", to, art.Arch)})
 		}

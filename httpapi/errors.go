@@ -36,6 +36,8 @@ type problem struct {
 	IncomingSHA256 string      `json:"incoming_sha256,omitempty"`
 	ExistingSHA256 string      `json:"existing_sha256,omitempty"`
 	Reason         string      `json:"reason,omitempty"` // of upstream_rejected
+	Signature      string      `json:"signature,omitempty"`
+	Scan           *scanJSON   `json:"scan,omitempty"`
 
 	// Results and Sources are those of work that failed as a whole.
 	Results json.RawMessage `json:"results,omitempty"`
@@ -107,6 +109,7 @@ var errorTable = []struct {
 	{auth.ErrFactorExists, 409, "mfa_exists", "There is a second factor; disable it first."},
 	{auth.ErrTokenNotAllowed, 403, "token_not_allowed", "This needs a session, not an API token."},
 	{auth.ErrTokenScope, 403, "token_scope", "The token may write to its own distributions only."},
+	{auth.ErrTokenPackages, 403, "token_scope", "The token may write to its own package names only."},
 	{auth.ErrRoleTooHigh, 403, "role_too_high", "Nobody may give a role above the own."},
 	{auth.ErrWrongPassword, 400, "wrong_password", "The current password is another."},
 	{auth.ErrInvalidReset, 400, "invalid_reset_token", "The reset token is unknown, used or expired."},
@@ -126,6 +129,7 @@ var errorTable = []struct {
 	{jobs.ErrNotFound, 404, "job_not_found", "The job does not exist."},
 
 	{aptrepo.ErrScope, 403, "token_scope", "The token may write to its own distributions only."},
+	{aptrepo.ErrNameScope, 403, "token_scope", "The token may write to its own package names only."},
 	{aptrepo.ErrUnknownDistribution, 400, "unknown_distribution", "The distribution does not exist."},
 	{aptrepo.ErrUnknownComponent, 400, "unknown_component", "The distribution has no such component."},
 	{aptrepo.ErrUnsupportedArch, 400, "unsupported_architecture", "The distribution does not take this architecture."},
@@ -137,6 +141,10 @@ var errorTable = []struct {
 	{aptrepo.ErrConflict, 409, "duplicate_conflict", "Name, version and architecture are taken by other contents."},
 	{aptrepo.ErrForeignSigner, 409, "foreign_signer", "The signing keys are configured outside of the repository, which cannot change them."},
 
+	{aptrepo.ErrQuarantined, 409, "quarantined", "The package is in quarantine; release it first."},
+	{aptrepo.ErrNotQuarantined, 409, "not_quarantined", "The package is not in quarantine."},
+	{aptrepo.ErrNothingToDecide, 409, "nothing_to_decide", "There is nothing to decide about the package."},
+	{aptrepo.ErrNoFile, 409, "no_file", "The bytes of the package are not kept."},
 	{aptrepo.ErrGroupNotFound, 404, "group_not_found", "The group does not exist."},
 
 	{errSourceNotFound, 404, "source_not_found", "The source does not exist."},
@@ -190,6 +198,7 @@ func detailed(err error) (*problem, bool) {
 		policy    *auth.PolicyError
 		throttled *auth.ThrottledError
 		format    *deb.FormatError
+		refused   *aptrepo.RefusedError
 	)
 	switch {
 	case errors.As(err, &p):
@@ -198,6 +207,8 @@ func detailed(err error) (*problem, bool) {
 		p = newProblem(http.StatusConflict, "duplicate_conflict", "%s %s %s exists with other contents.",
 			conflict.Key.Name, conflict.Key.Version, conflict.Key.Arch)
 		p.IncomingSHA256, p.ExistingSHA256 = conflict.Incoming, conflict.Existing
+	case errors.As(err, &refused):
+		p = refusal(refused)
 	case errors.As(err, &throttled):
 		p = newProblem(http.StatusTooManyRequests, "too_many_attempts", "Too many login attempts.").retry(throttled.RetryAfter)
 	case errors.As(err, &validity):
@@ -218,6 +229,29 @@ func detailed(err error) (*problem, bool) {
 		return nil, false
 	}
 	return p, true
+}
+
+// scannerRetry is when a client should come again whose package could not be
+// scanned.
+const scannerRetry = 30 * time.Second
+
+// refusal is the answer to a package that the gate does not let in.
+func refusal(e *aptrepo.RefusedError) *problem {
+	var p *problem
+	switch e.Cause {
+	case aptrepo.ErrMalware:
+		p = newProblem(http.StatusUnprocessableEntity, "rejected_malware", "The package holds malware: %s.", e.Scan.Signature)
+		p.Signature = e.Scan.Signature
+	case aptrepo.ErrBlocked:
+		p = newProblem(http.StatusConflict, "blocked_by_policy", "The policy of the distribution does not let the package in.")
+	case aptrepo.ErrScanner:
+		return newProblem(http.StatusServiceUnavailable, "scanner_unavailable", "The package could not be scanned: %s", oneLine(e.Detail)).retry(scannerRetry)
+	default:
+		p = newProblem(http.StatusUnprocessableEntity, "rejected_cve", "The package has vulnerabilities that must not be published.")
+	}
+	s := newScan(e.Scan)
+	p.Scan = &s
+	return p
 }
 
 // weakPassword is the answer to a password that the policy refuses.

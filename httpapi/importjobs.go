@@ -41,14 +41,17 @@ func actorOf(c *call) actorJSON { return actorJSON(aptrepo.ActorFrom(c.Context()
 // ImportKinds are the kinds of jobs by which the API imports, for the Runner
 // that is its Config.Jobs. A job whose server died is taken over: what it had
 // imported by then is present.
-func ImportKinds(im *importer.Importer) []jobs.Kind {
+//
+// After a sync of security sources updateFeeds, unless it is nil, fetches
+// vulnerability data, and all packages are held against them.
+func ImportKinds(im *importer.Importer, updateFeeds UpdateFeeds) []jobs.Kind {
 	again := []time.Duration{5 * time.Second, time.Minute, 10 * time.Minute}
 	kinds := []jobs.Kind{
 		{Name: jobFetch, Work: orderWork(im, "import.fetch", fetchResult), Timeout: 6 * time.Hour},
 		{Name: jobBatch, Work: orderWork(im, "import.batch", batchResult), Timeout: 24 * time.Hour},
-		{Name: jobSync, Work: syncWork(im, "import.sync", importer.Scope{})},
-		{Name: jobSyncSource, Work: syncWork(im, "import.sync_source", importer.Scope{})},
-		{Name: jobSyncSecurity, Work: syncWork(im, "import.sync_security", importer.Scope{Security: true})},
+		{Name: jobSync, Work: syncWork(im, "import.sync", importer.Scope{}, nil)},
+		{Name: jobSyncSource, Work: syncWork(im, "import.sync_source", importer.Scope{}, nil)},
+		{Name: jobSyncSecurity, Work: syncWork(im, "import.sync_security", importer.Scope{Security: true}, updateFeeds), Timeout: 6 * time.Hour},
 	}
 	for i := range kinds {
 		kinds[i].Retry = again
@@ -215,9 +218,10 @@ type syncJSON struct {
 	OK      int                `json:"ok"`
 	Failed  int                `json:"failed"`
 	Sources []sourceResultJSON `json:"sources"`
+	Feeds   []feedJSON         `json:"feeds,omitempty"` // of security updates
 }
 
-func syncWork(im *importer.Importer, action string, scope importer.Scope) func(context.Context, *jobs.Task) (any, error) {
+func syncWork(im *importer.Importer, action string, scope importer.Scope, updateFeeds UpdateFeeds) func(context.Context, *jobs.Task) (any, error) {
 	return func(ctx context.Context, t *jobs.Task) (any, error) {
 		var args syncArgs
 		if err := t.Args(&args); err != nil {
@@ -228,17 +232,24 @@ func syncWork(im *importer.Importer, action string, scope importer.Scope) func(c
 		if err != nil {
 			return nil, failureOf(err)
 		}
+		var feeds []feedJSON
+		if updateFeeds != nil {
+			if feeds, err = refreshFeeds(args.Actor.actor(ctx), im.Repo, updateFeeds, report(t)); err != nil {
+				return nil, failureOf(err)
+			}
+		}
 		out, err := syncResult(results)
 		if err != nil {
 			return nil, failureOf(err)
 		}
+		out.Feeds = feeds
 		return out, nil
 	}
 }
 
 // syncResult fails when every source has, with the first one's error.
-func syncResult(results []importer.SourceResult) (any, error) {
-	out := syncJSON{Status: "done", Sources: []sourceResultJSON{}}
+func syncResult(results []importer.SourceResult) (*syncJSON, error) {
+	out := &syncJSON{Status: "done", Sources: []sourceResultJSON{}}
 	var first error
 	for _, r := range results {
 		row := sourceResultJSON{SourceID: r.SourceID, Status: "ok", PackageCount: r.PackageCount}

@@ -19,6 +19,7 @@ import (
 	"github.com/repod-io/repod/aptrepo/upstream/mirrortest"
 	"github.com/repod-io/repod/auth"
 	"github.com/repod-io/repod/deb/debtest"
+	"github.com/repod-io/repod/scan/clamav"
 )
 
 // newImports returns a server that imports from a mirror, which is its source
@@ -47,7 +48,12 @@ func newImports(t *testing.T, change ...func(*Config)) (*fixture, *mirrortest.Mi
 			},
 			Spool: t.TempDir(), Logger: c.Logger,
 		}
-		runner.Register(ImportKinds(c.Import)...)
+		runner.Register(ImportKinds(c.Import, nil)...)
+		c.Scanner = func(context.Context) ScannerStatus { return ScannerStatus{} }
+		c.UpdateScanner = true
+		runner.Register(SafetyKinds(c.Repo, nil, func(context.Context) (clamav.Update, error) {
+			return clamav.Update{Result: clamav.UpToDate}, nil
+		})...)
 	})...)
 	if err := runner.Start(t.Context()); err != nil {
 		t.Fatal(err)

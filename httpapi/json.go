@@ -48,6 +48,9 @@ func (t timestamp) MarshalJSON() ([]byte, error) {
 	return time.Time(t).UTC().AppendFormat(nil, `"2006-01-02T15:04:05Z"`), nil
 }
 
+// UnmarshalJSON reads what MarshalJSON writes.
+func (t *timestamp) UnmarshalJSON(data []byte) error { return (*time.Time)(t).UnmarshalJSON(data) }
+
 // timestampOf returns the time that t points to, or null.
 func timestampOf(t *time.Time) timestamp {
 	if t == nil {

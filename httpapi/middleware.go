@@ -202,7 +202,7 @@ func (a *api) authorize(c *call) error {
 	if c.ip.IsValid() {
 		actor.IP = c.ip.String()
 	}
-	actor.Distributions = c.who.Scope()
+	actor.Distributions, actor.Packages = c.who.Scope(), c.who.Packages()
 	c.Request = c.WithContext(aptrepo.WithActor(c.Context(), actor))
 	return c.need(c.route.role)
 }
@@ -212,7 +212,12 @@ func (c *call) need(role auth.Role) error {
 	if c.who.Has(role) {
 		return nil
 	}
-	p := newProblem(http.StatusForbidden, "insufficient_role", "This needs the role %s.", role)
+	return c.lacks(role, "This needs the role %s.")
+}
+
+// lacks is the refusal of a caller without a role; detail has a verb for it.
+func (c *call) lacks(role auth.Role, detail string) error {
+	p := newProblem(http.StatusForbidden, "insufficient_role", detail, role)
 	p.RequiredRole, p.Roles = role.String(), c.who.Roles
 	return p
 }
@@ -221,6 +226,15 @@ func (c *call) need(role auth.Role) error {
 func (c *call) needSession() error {
 	if c.who.Kind != auth.KindSession {
 		return auth.ErrTokenNotAllowed
+	}
+	return nil
+}
+
+// needAllNames refuses tokens that are narrowed to package names, where all
+// packages are concerned.
+func (c *call) needAllNames() error {
+	if len(c.who.Packages()) > 0 {
+		return aptrepo.ErrNameScope
 	}
 	return nil
 }

@@ -9,36 +9,6 @@ import (
 	"github.com/repod-io/repod/deb"
 )
 
-// countsJSON counts findings by severity. No scanner looks at packages yet.
-type countsJSON struct {
-	Scanned    bool `json:"scanned"`
-	Critical   int  `json:"critical"`
-	High       int  `json:"high"`
-	Medium     int  `json:"medium"`
-	Low        int  `json:"low"`
-	Negligible int  `json:"negligible"`
-	Unknown    int  `json:"unknown"`
-}
-
-type scanJSON struct {
-	Verdict         string      `json:"verdict"`
-	ScannedAt       timestamp   `json:"scanned_at"`
-	Malware         malwareJSON `json:"malware"`
-	Vulnerabilities countsJSON  `json:"vulnerabilities"`
-	KEV             int         `json:"kev"`
-	EPSSMax         *float64    `json:"epss_max"`
-}
-
-type malwareJSON struct {
-	Status    string  `json:"status"`
-	Signature *string `json:"signature"`
-}
-
-// notScanned is the scan of a package that no scanner has seen.
-func notScanned() scanJSON {
-	return scanJSON{Verdict: "allow", Malware: malwareJSON{Status: "not_scanned"}}
-}
-
 // summaryJSON is what a listing says of an artifact.
 type summaryJSON struct {
 	Section         string         `json:"section"`
@@ -51,10 +21,10 @@ type summaryJSON struct {
 	Vulnerabilities countsJSON     `json:"vulnerabilities"`
 }
 
-func summaryOf(a *aptrepo.Artifact) summaryJSON {
+func summaryOf(a *aptrepo.Artifact, s aptrepo.ScanSummary) summaryJSON {
 	return summaryJSON{
 		Section: a.Section, Description: a.Description, Status: a.Status, Size: a.Size, SHA256: a.SHA256,
-		UploadedAt: timestamp(a.UploadedAt), UploadedBy: a.UploadedBy,
+		UploadedAt: timestamp(a.UploadedAt), UploadedBy: a.UploadedBy, Vulnerabilities: newCounts(s.Covered, s.Counts),
 	}
 }
 
@@ -106,11 +76,19 @@ func (a *api) listPackages(c *call) error {
 	if err != nil {
 		return err
 	}
+	newest := make([]aptrepo.Artifact, len(found.Items))
+	for i := range found.Items {
+		newest[i] = found.Items[i].Latest
+	}
+	scans, err := a.summaries(c, newest)
+	if err != nil {
+		return err
+	}
 	return writeJSON(c.w, http.StatusOK, newPage(found.Items, found.Total, p, func(row aptrepo.PackageRow) packageRowJSON {
 		return packageRowJSON{
 			Name: row.Name, LatestVersion: row.Latest.Version, Versions: list(row.Versions),
 			Architectures: list(row.Architectures), Distributions: list(row.Distributions),
-			summaryJSON: summaryOf(&row.Latest),
+			summaryJSON: summaryOf(&row.Latest, scans[row.Latest.ID]),
 		}
 	}))
 }
@@ -124,10 +102,14 @@ func (a *api) listArtifacts(c *call) error {
 	if err != nil {
 		return err
 	}
+	scans, err := a.summaries(c, found.Items)
+	if err != nil {
+		return err
+	}
 	return writeJSON(c.w, http.StatusOK, newPage(found.Items, found.Total, p, func(row aptrepo.Artifact) artifactRowJSON {
 		return artifactRowJSON{
 			Name: row.Name, Version: row.Version, Arch: row.Arch,
-			Distributions: list(row.Distributions()), summaryJSON: summaryOf(&row),
+			Distributions: list(row.Distributions()), summaryJSON: summaryOf(&row, scans[row.ID]),
 		}
 	}))
 }
@@ -174,7 +156,7 @@ type artifactJSON struct {
 	UploadedBy    string            `json:"uploaded_by"`
 	UploadedAt    timestamp         `json:"uploaded_at"`
 	Scan          scanJSON          `json:"scan"`
-	Decision      *struct{}         `json:"decision"` // nobody decides yet
+	Decision      *decisionJSON     `json:"decision"`
 }
 
 type publicationJSON struct {
@@ -185,7 +167,7 @@ type publicationJSON struct {
 
 // newArtifact describes an artifact. siblings are the artifacts of its name,
 // base is what clients call the server.
-func newArtifact(art *aptrepo.Artifact, siblings []aptrepo.Artifact, base string) (artifactJSON, error) {
+func newArtifact(art *aptrepo.Artifact, siblings []aptrepo.Artifact, base string, s aptrepo.ScanSummary) (artifactJSON, error) {
 	control, err := deb.ParseStanza([]byte(art.Control))
 	if err != nil {
 		return artifactJSON{}, err
@@ -203,7 +185,7 @@ func newArtifact(art *aptrepo.Artifact, siblings []aptrepo.Artifact, base string
 		Replaces: control.Get("Replaces"), Provides: control.Get("Provides"),
 		Distributions: list(art.Distributions()), Publications: []publicationJSON{},
 		Origin: art.Origin, SourceID: orNull(art.SourceID), Group: orNull(art.Group),
-		UploadedBy: art.UploadedBy, UploadedAt: timestamp(art.UploadedAt), Scan: notScanned(),
+		UploadedBy: art.UploadedBy, UploadedAt: timestamp(art.UploadedAt), Scan: newScan(s),
 	}
 	for _, p := range art.Publications {
 		out.Publications = append(out.Publications, publicationJSON{p.Distribution, p.Component, timestamp(p.PublishedAt)})
@@ -257,11 +239,20 @@ func (a *api) showPackage(c *call) error {
 		Versions      []artifactJSON `json:"versions"`
 	}{newest.Name, newest.Version, newest.Description, newest.Section, newest.Homepage, nil}
 	base := a.baseURL(c.Request)
+	scans, err := a.summaries(c, artifacts)
+	if err != nil {
+		return err
+	}
 	for i := range artifacts {
-		v, err := newArtifact(&artifacts[i], artifacts, base)
+		v, err := newArtifact(&artifacts[i], artifacts, base, scans[artifacts[i].ID])
 		if err != nil {
 			return err
 		}
+		decisions, err := a.Repo.Store.Decisions(c.Context(), artifacts[i].Key())
+		if err != nil {
+			return err
+		}
+		v.Decision = activeDecision(decisions)
 		out.Versions = append(out.Versions, v)
 	}
 	return writeJSON(c.w, http.StatusOK, out)
@@ -286,10 +277,19 @@ func (a *api) showArtifact(c *call) error {
 	if err != nil {
 		return err
 	}
-	out, err := newArtifact(&art, siblings, a.baseURL(c.Request))
+	scans, err := a.summaries(c, []aptrepo.Artifact{art})
 	if err != nil {
 		return err
 	}
+	out, err := newArtifact(&art, siblings, a.baseURL(c.Request), scans[art.ID])
+	if err != nil {
+		return err
+	}
+	decisions, err := a.Repo.Store.Decisions(c.Context(), art.Key())
+	if err != nil {
+		return err
+	}
+	out.Decision = activeDecision(decisions)
 	return writeJSON(c.w, http.StatusOK, out)
 }
 
@@ -318,7 +318,7 @@ type uploadAnswer struct {
 	Distribution string        `json:"distribution"`
 	Component    string        `json:"component"`
 	Status       string        `json:"status"`
-	Filename     string        `json:"filename"`
+	Filename     *string       `json:"filename"` // null unless published
 	Size         int64         `json:"size_bytes"`
 	SHA256       string        `json:"sha256"`
 	Scan         scanJSON      `json:"scan"`
@@ -334,10 +334,13 @@ func newUploadAnswer(p aptrepo.Published) uploadAnswer {
 	a := p.Artifact
 	out := uploadAnswer{
 		Name: a.Name, Version: a.Version, Arch: a.Arch, Distribution: p.Distribution, Component: p.Component,
-		Status: string(a.Status), Filename: a.Filename, Size: a.Size, SHA256: a.SHA256,
-		Scan: notScanned(), Warnings: []warningJSON{},
+		Status: string(a.Status), Size: a.Size, SHA256: a.SHA256,
+		Scan: newScan(p.Scan), Warnings: []warningJSON{},
 	}
-	if !p.New {
+	if len(a.Publications) > 0 {
+		out.Filename = &a.Filename
+	}
+	if !p.New && a.Status != aptrepo.PendingReview {
 		out.Status = "already_indexed"
 	}
 	for _, w := range p.Warnings {

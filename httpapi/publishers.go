@@ -22,6 +22,7 @@ type publisherJSON struct {
 	Environment   string      `json:"environment"`
 	Roles         []auth.Role `json:"roles"`
 	Distributions []string    `json:"distributions"`
+	Packages      []string    `json:"packages,omitempty"`
 	CreatedBy     string      `json:"created_by"`
 	CreatedAt     timestamp   `json:"created_at"`
 }
@@ -29,7 +30,7 @@ type publisherJSON struct {
 func newPublisher(p *auth.Publisher) publisherJSON {
 	return publisherJSON{
 		p.ID, p.Name, p.Issuer, p.Audience, p.Repository, p.RepositoryID, p.Ref, p.Environment,
-		list(p.Roles), list(p.Distributions), p.CreatedBy, timestamp(p.CreatedAt),
+		list(p.Roles), list(p.Distributions), p.Packages, p.CreatedBy, timestamp(p.CreatedAt),
 	}
 }
 
@@ -59,6 +60,7 @@ func (a *api) createPublisher(c *call) error {
 		Environment   string   `json:"environment" rule:"trim"`
 		Roles         []string `json:"roles" rule:"required"`
 		Distributions []string `json:"distributions" rule:"0..1000"`
+		Packages      []string `json:"packages" rule:"1..100"`
 	}{Audience: "repod"}
 	if err := a.decode(c, &in); err != nil {
 		return err
@@ -74,7 +76,7 @@ func (a *api) createPublisher(c *call) error {
 	}
 	p, err := a.Auth.CreatePublisher(c.detach(), c.who, auth.PublisherSpec{
 		Name: in.Name, Issuer: in.Issuer, Audience: in.Audience, Repository: in.Repository, RepositoryID: in.RepositoryID,
-		Ref: in.Ref, Environment: in.Environment, Roles: roles, Distributions: in.Distributions,
+		Ref: in.Ref, Environment: in.Environment, Roles: roles, Distributions: in.Distributions, Packages: in.Packages,
 	}, c.client())
 	if err != nil {
 		return err
@@ -107,5 +109,6 @@ func (a *api) exchange(c *call) error {
 		ExpiresIn     int         `json:"expires_in"` // seconds
 		Roles         []auth.Role `json:"roles"`
 		Distributions []string    `json:"distributions"`
-	}{string(token), "bearer", int(auth.PublisherLifetime / time.Second), list(p.Roles), list(p.Distributions)})
+		Packages      []string    `json:"packages,omitempty"`
+	}{string(token), "bearer", int(auth.PublisherLifetime / time.Second), list(p.Roles), list(p.Distributions), p.Packages})
 }

@@ -80,6 +80,10 @@ func (a *api) syncOne(c *call) error {
 }
 
 func (a *api) syncSecurity(c *call) error {
+	// The vulnerability data that come with it hold for all packages.
+	if err := c.needAllNames(); err != nil {
+		return err
+	}
 	if _, err := a.Import.Select(importer.Scope{Security: true}); err != nil {
 		return err
 	}

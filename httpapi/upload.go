@@ -16,6 +16,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/repod-io/repod/aptrepo"
+	"github.com/repod-io/repod/auth"
 )
 
 const (
@@ -39,12 +40,20 @@ func (a *api) upload(c *call) error {
 		return err
 	}
 	defer f.file.Close()
-	done, err := a.Repo.Publish(c.detach(), f.file, aptrepo.PublishOptions{Distribution: f.distribution, Component: f.component})
+	done, err := a.Repo.Publish(c.detach(), f.file, aptrepo.PublishOptions{
+		Distribution: f.distribution, Component: f.component, Ordinary: !c.who.Has(auth.Maintainer),
+	})
+	if errors.Is(err, aptrepo.ErrBasePackage) {
+		return c.lacks(auth.Maintainer, "An essential, protected or required package needs the role %s.")
+	}
 	if err != nil {
 		return err
 	}
 	status := http.StatusOK
-	if done.New {
+	switch {
+	case done.Artifact.Status == aptrepo.PendingReview:
+		status = http.StatusAccepted
+	case done.New:
 		status = http.StatusCreated
 		c.w.Header().Set("Location", artifactPath(&done.Artifact))
 	}

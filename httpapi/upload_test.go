@@ -242,6 +242,23 @@ func TestUploadScope(t *testing.T) {
 	f.do("DELETE", "/distributions/focal/packages/hello/1.0", token, nil).want(t, 204, "")
 }
 
+// Who may upload may not replace what every system has.
+func TestUploadBase(t *testing.T) {
+	f := newFixture(t)
+	token := func(r auth.Role) string {
+		return f.newToken(auth.TokenSpec{Name: r.String(), Roles: []auth.Role{r}})
+	}
+	uploader, maintainer := token(auth.Uploader), token(auth.Maintainer)
+	for i, field := range []string{"Essential: yes", "Protected: yes", "Important: yes", "Priority: required"} {
+		p := pkg(fmt.Sprintf("base%d", i), "9999:1.0", field)
+		form := []part{{"file", string(p.Build())}, {"distribution", "jammy"}}
+		f.upload(uploader, form...).want(t, 403, "insufficient_role")
+		f.upload(maintainer, form...).want(t, 201, "")
+	}
+	p := pkg("other", "1.0", "Essential: no", "Priority: important")
+	f.upload(uploader, part{"file", string(p.Build())}, part{"distribution", "jammy"}).want(t, 201, "")
+}
+
 func TestUploadRateLimit(t *testing.T) {
 	f := newFixture(t, func(c *Config) { c.RateLimits = nil })
 	token := f.tokens[auth.Uploader]

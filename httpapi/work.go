@@ -20,6 +20,7 @@ type actorJSON struct {
 	IP            string   `json:"ip,omitempty"`
 	RequestID     string   `json:"request_id,omitempty"`
 	Distributions []string `json:"distributions,omitempty"`
+	Packages      []string `json:"packages,omitempty"`
 }
 
 // actor returns a context in which a job acts for who asked for it.
@@ -40,6 +41,9 @@ type workload struct {
 // do has a job done, and answers at once, at its end or by events, as the
 // request wants it.
 func (a *api) do(c *call, w workload) error {
+	if a.Jobs == nil {
+		return newProblem(http.StatusServiceUnavailable, "jobs_unavailable", "This server does no work in the background.")
+	}
 	q := newQuery(c.Request)
 	wait := w.wait
 	if q.word("wait") != "" {

@@ -149,6 +149,9 @@ func (r *run) plan(ctx context.Context, q Request) {
 		}
 		offer := item.Package.Ref.(upstream.Package)
 		source, err := r.im.source(offer.SourceID)
+		if !aptrepo.ActorFrom(ctx).MayName(offer.Name) {
+			err = aptrepo.ErrNameScope
+		}
 		t := &task{request: q, source: source, pkg: offer, status: Failed, err: err}
 		r.tasks[keyOf(q.Distribution, item.Package)] = t
 		r.queue = append(r.queue, t)
@@ -238,7 +241,8 @@ func (r *run) report(done int, message string) {
 	}
 }
 
-// label puts the packages that were there already into the group.
+// label puts the packages that were there already into the group, as far as the
+// actor may change them.
 func (r *run) label(ctx context.Context) error {
 	if r.order.Group == "" {
 		return nil
@@ -249,7 +253,7 @@ func (r *run) label(ctx context.Context) error {
 			continue
 		}
 		for _, item := range p.plan.Items {
-			if item.Status == resolve.Present && r.tasks[keyOf(p.request.Distribution, item.Package)] == nil {
+			if item.Status == resolve.Present && aptrepo.ActorFrom(ctx).MayName(item.Name) && r.tasks[keyOf(p.request.Distribution, item.Package)] == nil {
 				keys = append(keys, aptrepo.KeyOf(item.Name, item.Package.Version.String(), item.Package.Arch))
 			}
 		}

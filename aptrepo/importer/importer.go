@@ -206,11 +206,14 @@ func (im *Importer) Search(ctx context.Context, o SearchOptions) ([]Hit, error) 
 }
 
 // Check reports what is wrong with a request before anything is looked for:
-// aptrepo's ErrScope, ErrUnknownDistribution, ErrUnknownComponent and
-// ErrUnsupportedArch, ErrUnknownSource, ErrNotSynced.
+// aptrepo's ErrScope, ErrNameScope, ErrUnknownDistribution, ErrUnknownComponent
+// and ErrUnsupportedArch, ErrUnknownSource, ErrNotSynced.
 func (im *Importer) Check(ctx context.Context, q Request) error {
 	if !aptrepo.ActorFrom(ctx).MayWrite(q.Distribution) {
 		return aptrepo.ErrScope
+	}
+	if !aptrepo.ActorFrom(ctx).MayName(q.Name) {
+		return aptrepo.ErrNameScope
 	}
 	d, err := im.Repo.Distribution(ctx, q.Distribution)
 	if err != nil {

@@ -1,6 +1,7 @@
 package importer_test
 
 import (
+	"bytes"
 	"errors"
 	"net/http"
 	"os"
@@ -257,6 +258,58 @@ func TestImportFromPool(t *testing.T) {
 	r := w.run(importer.Order{Packages: []importer.Request{{Name: "tool", Distribution: "focal"}}})[0]
 	if got := told(r); !slices.Equal(got, []string{"tool 1.0 imported"}) || len(m.Requests()) > 0 {
 		t.Errorf("%q with requests", got)
+	}
+}
+
+// What somebody uploads is the vendor's own when a vendor's archive has exactly
+// these bytes.
+func TestOfficial(t *testing.T) {
+	w := newWorld(t)
+	w.archive("debian", pkg("tool", "1.0"))
+	w.sync()
+	w.Repo.Official = w.Importer.Official
+	official := func(p debtest.Package) bool {
+		t.Helper()
+		done, err := w.Repo.Publish(w.ctx, bytes.NewReader(p.Build()), aptrepo.PublishOptions{Distribution: "jammy"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, err := w.Repo.Store.Scan(w.ctx, done.Artifact.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		o := aptrepo.DeleteOptions{Selection: aptrepo.Selection{Name: p.Name, Version: p.Version}, Forget: true}
+		if _, err := w.Repo.Delete(w.ctx, o); err != nil {
+			t.Fatal(err)
+		}
+		return s.Official
+	}
+	if official(pkg("tool", "1.0")) {
+		t.Error("official by an archive that is no vendor's")
+	}
+	w.sources[0].Keyring = "debian-archive"
+	if !official(pkg("tool", "1.0")) {
+		t.Error("not official, though the vendor's archive has it")
+	}
+	if other := pkg("tool", "1.0", "Homepage: https://example.org"); official(other) {
+		t.Error("official with other contents")
+	}
+}
+
+// What the actor may not write is not even fetched.
+func TestImportNameScope(t *testing.T) {
+	w := newWorld(t)
+	m := w.archive("debian", web()...)
+	w.sync()
+	m.Requests() // up to here
+	w.ctx = aptrepo.WithActor(t.Context(), aptrepo.Actor{Name: "token:web", Packages: []string{"nginx*"}})
+	r := w.order("nginx", "libc6")
+	if got := told(r[0]); !slices.Equal(got, []string{"nginx 1.24.0-1 imported", "nginx-common 1.24.0-1 imported", "libc6 2.36 error"}) ||
+		!errors.Is(r[0].Items[2].Err, aptrepo.ErrNameScope) || !errors.Is(r[1].Err, aptrepo.ErrNameScope) {
+		t.Errorf("results are %+v", r)
+	}
+	if got := m.Requests(); len(got) != 2 {
+		t.Errorf("requests %q", got)
 	}
 }
 

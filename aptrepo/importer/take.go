@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"slices"
 
 	"github.com/repod-io/repod/aptrepo"
 	"github.com/repod-io/repod/aptrepo/upstream"
@@ -65,7 +66,7 @@ func (im *Importer) takeStored(ctx context.Context, b *aptrepo.Batch, t *task, g
 func (im *Importer) add(ctx context.Context, b *aptrepo.Batch, t *task, group string, f io.ReadSeeker) (Status, error) {
 	out, err := b.Add(ctx, f, aptrepo.PublishOptions{
 		Distribution: t.request.Distribution, Component: t.request.Component,
-		Origin: aptrepo.OriginImport, SourceID: t.source.ID, Group: group,
+		Origin: aptrepo.OriginImport, SourceID: t.source.ID, Group: group, Official: official(t.source),
 		Check: func(p *deb.Package) error { return upstream.MatchesControl(t.pkg, p) },
 	})
 	switch {
@@ -75,4 +76,26 @@ func (im *Importer) add(ctx context.Context, b *aptrepo.Batch, t *task, group st
 		return AlreadyPresent, nil
 	}
 	return Imported, nil
+}
+
+// Official reports whether a vendor's archive, as it was synced last, has exactly
+// the package; see aptrepo.Repo.
+func (im *Importer) Official(ctx context.Context, a *aptrepo.Artifact) (bool, error) {
+	var vendors []upstream.Source
+	for _, s := range im.sources() {
+		if official(s) {
+			vendors = append(vendors, s)
+		}
+	}
+	if vendors == nil {
+		return false, nil
+	}
+	offers, err := im.Catalog.Offers(ctx, ids(vendors), []string{a.Name})
+	return slices.ContainsFunc(offers, func(p upstream.Package) bool { return p.SHA256 == a.SHA256 }), err
+}
+
+// official reports whether a source is the archive of a vendor whose
+// vulnerability data are there.
+func official(s upstream.Source) bool {
+	return s.Keyring == "debian-archive" || s.Keyring == "ubuntu-archive"
 }

@@ -169,6 +169,7 @@ func (t *tx) InsertArtifact(a *aptrepo.Artifact) error {
 	if err := t.insertProvides(a); err != nil {
 		return err
 	}
+	t.touched(a.ID).fresh = true
 	_, err = t.relist("", a.Name)
 	return err
 }
@@ -237,6 +238,9 @@ func (t *tx) DeleteArtifact(id int64) error {
 		return aptrepo.ErrArtifactNotFound
 	case published > 0:
 		return fmt.Errorf("artifact %d is published and cannot be deleted", id)
+	}
+	if err := t.deleteSafety(id); err != nil {
+		return err
 	}
 	for _, statement := range []string{
 		"DELETE FROM listings WHERE artifact_id = ?",

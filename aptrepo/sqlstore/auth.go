@@ -53,13 +53,13 @@ func rolesOf(text string) ([]auth.Role, error) {
 	return auth.ParseRoles(names)
 }
 
-const tokenColumns = "id, name, roles, prefix, distributions, created_by, created_at, expires_at, last_used_at, hash"
+const tokenColumns = "id, name, roles, prefix, distributions, created_by, created_at, expires_at, last_used_at, hash, packages"
 
 func scanToken(rows *sql.Rows) (auth.APIToken, error) {
 	var t auth.APIToken
-	var roles, distributions, hash string
+	var roles, distributions, hash, packages string
 	var created, expires, used int64
-	err := rows.Scan(&t.ID, &t.Name, &roles, &t.Prefix, &distributions, &t.CreatedBy, &created, &expires, &used, &hash)
+	err := rows.Scan(&t.ID, &t.Name, &roles, &t.Prefix, &distributions, &t.CreatedBy, &created, &expires, &used, &hash, &packages)
 	if err != nil {
 		return t, err
 	}
@@ -68,11 +68,20 @@ func scanToken(rows *sql.Rows) (auth.APIToken, error) {
 	if t.Roles, err = rolesOf(roles); err != nil {
 		return t, err
 	}
-	t.Distributions, err = unlist(distributions)
-	if len(t.Distributions) == 0 {
-		t.Distributions = nil
+	if t.Distributions, err = scopeOf(distributions); err != nil {
+		return t, err
 	}
+	t.Packages, err = scopeOf(packages)
 	return t, err
+}
+
+// scopeOf reads the list of what a token may change; nil is all.
+func scopeOf(text string) ([]string, error) {
+	items, err := unlist(text)
+	if len(items) == 0 {
+		return nil, err
+	}
+	return items, err
 }
 
 func optionalTime(micros int64) *time.Time {
@@ -131,10 +140,10 @@ func (d *DB) CreateToken(ctx context.Context, token auth.APIToken, e auth.Event)
 		if taken {
 			return auth.ErrTokenNameTaken
 		}
-		distributions := token.Distributions
-		_, err = t.exec("INSERT INTO api_tokens ("+tokenColumns+") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-			token.ID, token.Name, roleNames(token.Roles), token.Prefix, list(distributions), token.CreatedBy,
-			micros(token.CreatedAt), optionalMicros(token.ExpiresAt), optionalMicros(token.LastUsedAt), string(token.Hash))
+		_, err = t.exec("INSERT INTO api_tokens ("+tokenColumns+") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+			token.ID, token.Name, roleNames(token.Roles), token.Prefix, list(token.Distributions), token.CreatedBy,
+			micros(token.CreatedAt), optionalMicros(token.ExpiresAt), optionalMicros(token.LastUsedAt), string(token.Hash),
+			list(token.Packages))
 		if err != nil {
 			return err
 		}

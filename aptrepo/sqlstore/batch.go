@@ -122,6 +122,9 @@ func (b *batch) run(ctx context.Context, fn func(t *tx) error) (broken bool, err
 	if t.failed != nil {
 		return false, t.failed
 	}
+	if err := t.settle(); err != nil {
+		return false, err
+	}
 	if !first {
 		if _, err := b.session.exec("RELEASE SAVEPOINT turn"); err != nil {
 			return false, err

@@ -42,6 +42,6 @@
 // audit entries.
 //
 // Text is UTF-8 without NUL: other text is refused where an artifact, a
-// distribution or a user is added, replaced by U+FFFD in the audit log, and
-// found nowhere.
+// distribution, a decision or a user is added, replaced by U+FFFD in the audit
+// log and in scans, and found nowhere.
 package sqlstore

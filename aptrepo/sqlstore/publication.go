@@ -131,6 +131,7 @@ func (t *tx) change(a placed, codename, component string, kind aptrepo.ChangeKin
 	}
 	var names, size int64
 	if sole {
+		t.touched(a.id)
 		size = count * a.size
 		if names, err = t.relist(codename, a.name); err != nil {
 			return 0, err

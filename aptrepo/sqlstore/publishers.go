@@ -9,16 +9,16 @@ import (
 )
 
 const publisherColumns = `id, name, issuer, audience, repository, repository_id, ref, environment, roles, distributions,
-	version, created_by, created_at`
+	version, created_by, created_at, packages`
 
 // publishers returns the trusted publishers that a clause selects.
 func publishers(q querier, clause string, args ...any) (all []auth.Publisher, err error) {
 	err = each(q, "SELECT "+publisherColumns+" FROM trusted_publishers "+clause, args, func(rows *sql.Rows) error {
 		var p auth.Publisher
-		var roles, distributions string
+		var roles, distributions, packages string
 		var created int64
 		err := rows.Scan(&p.ID, &p.Name, &p.Issuer, &p.Audience, &p.Repository, &p.RepositoryID, &p.Ref, &p.Environment,
-			&roles, &distributions, &p.Version, &p.CreatedBy, &created)
+			&roles, &distributions, &p.Version, &p.CreatedBy, &created, &packages)
 		if err != nil {
 			return err
 		}
@@ -26,10 +26,10 @@ func publishers(q querier, clause string, args ...any) (all []auth.Publisher, er
 		if p.Roles, err = rolesOf(roles); err != nil {
 			return err
 		}
-		p.Distributions, err = unlist(distributions)
-		if len(p.Distributions) == 0 {
-			p.Distributions = nil
+		if p.Distributions, err = scopeOf(distributions); err != nil {
+			return err
 		}
+		p.Packages, err = scopeOf(packages)
 		all = append(all, p)
 		return err
 	})
@@ -68,14 +68,10 @@ func (d *DB) CreatePublisher(ctx context.Context, p auth.Publisher, e auth.Event
 			return invalidText("publisher")
 		}
 	}
-	distributions := p.Distributions
-	if distributions == nil {
-		distributions = []string{}
-	}
 	return d.changeOne(ctx, e, auth.ErrPublisherExists, "INSERT INTO trusted_publishers ("+publisherColumns+`)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
 		p.ID, p.Name, p.Issuer, p.Audience, p.Repository, p.RepositoryID, p.Ref, p.Environment, roleNames(p.Roles),
-		list(distributions), p.Version, p.CreatedBy, micros(p.CreatedAt))
+		list(p.Distributions), p.Version, p.CreatedBy, micros(p.CreatedAt), list(p.Packages))
 }
 
 // DeletePublisher implements [auth.Store].

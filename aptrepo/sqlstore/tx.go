@@ -13,6 +13,9 @@ type tx struct {
 	batch  *batch
 	failed error // of the first statement that failed
 	ended  bool
+
+	changed map[int64]*change // artifacts, see settle
+	emptied bool              // counts may have become 0
 }
 
 var errEnded = errors.New("transaction used after its end")

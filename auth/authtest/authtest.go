@@ -186,6 +186,9 @@ func sameToken(call string, got, want auth.APIToken) error {
 	if len(got.Distributions)+len(want.Distributions) == 0 {
 		got.Distributions = want.Distributions // nil or empty, both mean all
 	}
+	if len(got.Packages)+len(want.Packages) == 0 {
+		got.Packages = want.Packages
+	}
 	if !reflect.DeepEqual(got, want) {
 		return fmt.Errorf("%s: token is\n%s, want\n%s", call, showToken(got), showToken(want))
 	}

@@ -113,6 +113,7 @@ func tokenRoundTrip(ctx context.Context, s Store) error {
 	bare, full := token(1), token(2)
 	full.Roles = []auth.Role{auth.Viewer, auth.Admin}
 	full.Distributions = []string{"jammy", "bookworm"}
+	full.Packages = []string{"tool", "acme-*"}
 	full.ExpiresAt, full.LastUsedAt = &expires, &used
 	e1, e2 := event(auth.ActionTokenCreate, "1"), event(auth.ActionTokenCreate, "2")
 	err := errors.Join(

@@ -403,7 +403,7 @@ func (m *Mem) TouchToken(ctx context.Context, id string, at time.Time) error {
 // cloneToken copies what a caller could change through a token, and turns its
 // times to UTC.
 func cloneToken(t auth.APIToken) auth.APIToken {
-	t.Roles, t.Distributions = slices.Clone(t.Roles), slices.Clone(t.Distributions)
+	t.Roles, t.Distributions, t.Packages = slices.Clone(t.Roles), slices.Clone(t.Distributions), slices.Clone(t.Packages)
 	t.CreatedAt = t.CreatedAt.UTC()
 	for _, p := range []**time.Time{&t.ExpiresAt, &t.LastUsedAt} {
 		if *p != nil {
@@ -541,7 +541,8 @@ func (m *Mem) EditFactor(ctx context.Context, username string, edit func(*auth.F
 
 // clonePublisher copies what a caller could change.
 func clonePublisher(p auth.Publisher) auth.Publisher {
-	p.Roles, p.Distributions, p.CreatedAt = slices.Clone(p.Roles), slices.Clone(p.Distributions), p.CreatedAt.UTC()
+	p.Roles, p.Distributions, p.Packages = slices.Clone(p.Roles), slices.Clone(p.Distributions), slices.Clone(p.Packages)
+	p.CreatedAt = p.CreatedAt.UTC()
 	return p
 }
 

@@ -15,13 +15,15 @@ func publisher(n int, name string) auth.Publisher {
 		ID: fmt.Sprintf("pub_%012d", n), Name: name, Issuer: "https://ci.example.com", Audience: "repod",
 		Repository: "acme/tool", RepositoryID: "42", Ref: "refs/heads/*", Environment: "prod",
 		Roles: []auth.Role{auth.Viewer, auth.Uploader}, Distributions: []string{"focal", "jammy"},
-		Version: 1<<31 - 1, CreatedBy: "admin", CreatedAt: epoch,
+		Packages: []string{"acme-*", "libacme+1.0"},
+		Version:  1<<31 - 1, CreatedBy: "admin", CreatedAt: epoch,
 	}
 }
 
 func publisherRoundTrip(ctx context.Context, s Store) error {
 	first, second := publisher(1, "zeta"), publisher(2, "Alpha")
 	second.RepositoryID, second.Environment, second.Distributions = "", "", nil
+	second.Packages = nil
 	made, gone := event(auth.ActionPublisherCreate, "zeta"), event(auth.ActionPublisherDelete, "zeta")
 	err := errors.Join(
 		wantErr("CreatePublisher", s.CreatePublisher(ctx, first, made), nil),

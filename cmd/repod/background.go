@@ -29,7 +29,7 @@ type background struct {
 }
 
 // startBackground starts it.
-func (c *serveConfig) startBackground(ctx context.Context, o *opened, set *live.Service, users *auth.Service, im *importer.Importer) (*background, error) {
+func (c *serveConfig) startBackground(ctx context.Context, o *opened, set *live.Service, users *auth.Service, im *importer.Importer, safety *scanning) (*background, error) {
 	driver, dsn, dialect := "pgx", c.postgres, jobs.Postgres
 	server := "" // PostgreSQL may have others, of no name of their own
 	if c.sqlite != "" {
@@ -42,7 +42,8 @@ func (c *serveConfig) startBackground(ctx context.Context, o *opened, set *live.
 	pool.SetMaxOpenConns(jobConnections)
 	b := &background{pool: pool, runner: &jobs.Runner{DB: pool, Dialect: dialect, Server: server, Logger: c.log}}
 	b.runner.Register(c.mailPoster(o, set, users).kinds()...)
-	b.runner.Register(httpapi.ImportKinds(im)...)
+	b.runner.Register(httpapi.ImportKinds(im, safety.updateFeeds)...)
+	b.runner.Register(httpapi.SafetyKinds(o.repo, safety.updateFeeds, safety.update)...)
 	if err := b.runner.Start(ctx); err != nil {
 		pool.Close()
 		return nil, fmt.Errorf("starting background work: %w", err)
@@ -72,8 +73,8 @@ func (b *background) followSources(ctx context.Context, set *live.Service, im *i
 		if err := im.SourcesChanged(ctx, was.Sources, is.Sources); err != nil {
 			log.Error("what former sources offered could not be dropped", "error", err)
 		}
-		if err := httpapi.ScheduleImports(b.runner, is); err != nil {
-			log.Error("the schedule of imports cannot be followed", "error", err)
+		if err := b.schedule(after); err != nil {
+			log.Error("the schedules cannot be followed", "error", err)
 		}
 		if len(was.PullThrough)+len(is.PullThrough) > 0 {
 			go offer(was.PullThrough) // which takes longer than a request should wait
@@ -83,7 +84,12 @@ func (b *background) followSources(ctx context.Context, set *live.Service, im *i
 	if len(now.PullThrough) > 0 {
 		go offer(nil)
 	}
-	return httpapi.ScheduleImports(b.runner, now)
+	return b.schedule(set.Current())
+}
+
+// schedule keeps to the schedules of the settings.
+func (b *background) schedule(s *live.Settings) error {
+	return errors.Join(httpapi.ScheduleImports(b.runner, s.Import), httpapi.ScheduleRescans(b.runner, s))
 }
 
 // stop lets work that runs finish, for a time.

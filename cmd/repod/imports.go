@@ -19,17 +19,23 @@ import (
 // their archives.
 const systemKeyrings = "/usr/share/keyrings"
 
-// importer imports from the sources of the settings.
-func (c *serveConfig) importer(o *opened, set *live.Service) *importer.Importer {
-	transport := &http.Transport{
+// transport carries the requests to archives and feeds.
+func (c *serveConfig) transport(set *live.Service) *http.Transport {
+	return &http.Transport{
 		Proxy:                  func(*http.Request) (*url.URL, error) { return importProxy(set.Current().Import) },
 		DialContext:            c.dial,
 		TLSHandshakeTimeout:    30 * time.Second,
+		ResponseHeaderTimeout:  time.Minute,
 		IdleConnTimeout:        90 * time.Second,
 		MaxResponseHeaderBytes: 64 << 10,
 		DisableCompression:     true,
 		ForceAttemptHTTP2:      true,
 	}
+}
+
+// importer imports from the sources of the settings.
+func (c *serveConfig) importer(o *opened, set *live.Service) *importer.Importer {
+	transport := c.transport(set)
 	return &importer.Importer{
 		Repo:     o.repo,
 		Catalog:  o.db,

@@ -77,6 +77,7 @@ type serveConfig struct {
 	rateLimits     httpapi.RateLimits
 	corsOrigins    []string
 	outbound       outbound.Policy
+	clamavUpdate   []string // command
 	log            *slog.Logger
 }
 
@@ -105,6 +106,7 @@ func (s *settings) serveConfig(stderr io.Writer) (c serveConfig, err error) {
 	if c.outbound, err = outbound.ParsePolicy(s.get("outbound")); err != nil {
 		return c, usagef("--outbound: want public, private or any")
 	}
+	c.clamavUpdate = strings.Fields(s.get("clamav-update-command"))
 	if c.log, err = newLogger(stderr, s.get("log-format"), s.get("log-level")); err != nil {
 		return c, err
 	}
@@ -213,8 +215,10 @@ func (p *program) serve(ctx context.Context, c serveConfig) error {
 	if err := p.prepare(ctx, c, o.repo, users); err != nil {
 		return err
 	}
-	imports := c.importer(o, set)
-	work, err := c.startBackground(ctx, o, set, users, imports)
+	imports, safety := c.importer(o, set), c.startScanning(o, set)
+	defer safety.db.Close()
+	o.repo.Official = imports.Official
+	work, err := c.startBackground(ctx, o, set, users, imports, safety)
 	if err != nil {
 		return err
 	}
@@ -230,6 +234,8 @@ func (p *program) serve(ctx context.Context, c serveConfig) error {
 		OIDC:           c.oidcLogin(set, verifier, o.secretKey),
 		Jobs:           work.runner,
 		Import:         imports,
+		Scanner:        safety.status,
+		UpdateScanner:  len(c.clamavUpdate) > 0,
 		TrustedProxies: c.trustedProxies,
 		SpoolDir:       filepath.Join(c.dataDir, "spool"),
 		RateLimits:     c.rateLimits,

@@ -40,6 +40,7 @@ var serveSettings = []setting{
 	{"admin-username", "admin", "`name` of the first administrator, created when there is no user"},
 	{"distributions", "", "`codenames` to create when they do not exist, e.g. jammy,bookworm"},
 	{"outbound", "private", "`where` connections of the server may go: public, private (also a company's own networks) or any (also this machine)"},
+	{"clamav-update-command", "", "`command` that fetches new signatures for clamd, e.g. freshclam"},
 	{"trusted-proxies", "", "`networks` whose X-Forwarded-For and X-Forwarded-Proto count, e.g. 10.0.0.0/8,::1/128"},
 	{"tls-cert-file", "", "`file` with the certificate chain in PEM: serve HTTPS"},
 	{"tls-key-file", "", "`file` with its private key in PEM"},

@@ -102,6 +102,7 @@ type opened struct {
 	files     *storage.Dir
 	db        *sqlstore.DB
 	secretKey []byte
+	dataDir   string
 }
 
 // Close closes database and storage.
@@ -168,7 +169,7 @@ func (c *storeConfig) open(ctx context.Context, log *slog.Logger) (*opened, erro
 	if signer != nil {
 		repo.Signer = signer
 	}
-	return &opened{repo: repo, files: files, db: db, secretKey: key}, nil
+	return &opened{repo: repo, files: files, db: db, secretKey: key, dataDir: c.dataDir}, nil
 }
 
 func (c *storeConfig) openDatabase(ctx context.Context) (*sqlstore.DB, error) {
