@@ -3,7 +3,7 @@
 # make build   bin/repod
 
 GO       ?= go
-FUZZTIME ?= 10s
+FUZZTIME ?= 5s
 BENCH    ?= .
 
 .PHONY: build test quick lint race fuzz bench deps clean
