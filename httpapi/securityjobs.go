@@ -97,21 +97,19 @@ type feedJSON struct {
 	Detail string     `json:"detail"`
 }
 
-// refreshFeeds fetches vulnerability data and holds all packages against them.
+// refreshFeeds fetches vulnerability data and holds all packages against them, and
+// against the policy, which may have changed although the data have not.
 func refreshFeeds(ctx context.Context, repo *aptrepo.Repo, update UpdateFeeds, progress importer.Progress) ([]feedJSON, error) {
 	progress(0, 0, "vulnerability data")
 	results, err := update(ctx)
 	if err != nil {
 		return nil, err
 	}
-	feeds, fresh := []feedJSON{}, false
+	feeds := []feedJSON{}
 	for _, r := range results {
 		feeds = append(feeds, feedJSON{r.ID, r.State, oneLine(r.Detail)})
-		fresh = fresh || r.State == vuln.OK
 	}
-	if fresh {
-		_, err = repo.Rematch(ctx, func(done, total int) { progress(done, total, "matching") })
-	}
+	_, err = repo.Rematch(ctx, func(done, total int) { progress(done, total, "matching") })
 	return feeds, err
 }
 

@@ -155,6 +155,12 @@ func TestFeeds(t *testing.T) {
 	if status, body := s.call(t, "GET", "/security/vulnerabilities?severity=high", token, ""); status != 200 || !strings.Contains(body, `"CVE-2024-0001"`) {
 		t.Errorf("with broken feeds: %d %s", status, body)
 	}
+	// The policy is applied although there are no new data.
+	patchSettings(t, s, token, `{"scan":{"cve":{"high":"allow"}}}`)
+	s.call(t, "POST", "/import/sync-security?wait=true", token, "")
+	if status, body := s.call(t, "GET", "/artifacts/tool/1.0-1", token, ""); status != 200 || !strings.Contains(body, `"status":"indexed"`) {
+		t.Errorf("after the policy has changed: %d %s", status, body)
+	}
 }
 
 // Data are carried to a server without network, as feeds or as a signed bundle.

@@ -92,6 +92,8 @@ func TestForgedBundles(t *testing.T) {
 		"manifest":  func(h []*tar.Header, c [][]byte) ([]*tar.Header, [][]byte) { c[0] = append(c[0], ' '); return h, c },
 		"signature": func(h []*tar.Header, c [][]byte) ([]*tar.Header, [][]byte) { c[1][0]++; return h, c },
 		"segment":   func(h []*tar.Header, c [][]byte) ([]*tar.Header, [][]byte) { c[2][9]++; return h, c },
+		// A text, which opening a segment does not look at.
+		"text": func(h []*tar.Header, c [][]byte) ([]*tar.Header, [][]byte) { c[3][9]++; return h, c },
 		"swapped": func(h []*tar.Header, c [][]byte) ([]*tar.Header, [][]byte) {
 			h[2], h[3], c[2], c[3] = h[3], h[2], c[3], c[2]
 			return h, c

@@ -328,3 +328,20 @@ func TestIntervals(t *testing.T) {
 		}
 	}
 }
+
+func TestPlain(t *testing.T) {
+	for in, want := range map[string]string{
+		"two\nlines\tand a tab": "two\nlines and a tab",
+		"\x1b[31mred\x00\r\n":   "[31mred",
+		"a\u202eb\xff":          "ab",
+		"  blanks ":             "blanks",
+		"seven \u00e4":          "seven",
+	} {
+		if got := plain(in, max(7, len(in)-1)); strings.HasPrefix(in, "seven") && got != want {
+			t.Errorf("%q cut in a letter became %q, want %q", in, got, want)
+		}
+		if got := plain(in, 100); !strings.HasPrefix(in, "seven") && got != want {
+			t.Errorf("%q became %q, want %q", in, got, want)
+		}
+	}
+}
