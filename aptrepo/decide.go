@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"slices"
 	"strings"
 	"time"
@@ -36,7 +37,7 @@ type Decided struct {
 // that about other findings stands beside it.
 //
 // Errors: ErrScope, ErrNameScope, ErrPackageNotFound, ErrVersionNotFound,
-// ErrQuarantined, ErrNothingToDecide, a *FieldError for findings that the
+// ErrQuarantined, ErrNothingToDecide, ErrNoFile, a *FieldError for findings that the
 // artifact has not.
 func (r *Repo) Decide(ctx context.Context, o DecideOptions) ([]Decided, error) {
 	about := AuditEntry{Package: o.Name, Version: o.Version}
@@ -295,6 +296,13 @@ func (r *Repo) load(ctx context.Context, key Key) (*changing, error) {
 func (c *changing) moveFile(ctx context.Context) error {
 	a := &c.artifact
 	held := strings.HasPrefix(a.Filename, heldPrefix)
+	if c.before == Rejected && a.Status != Rejected { // its bytes may be gone
+		body, err := c.open(ctx)
+		if err != nil {
+			return err
+		}
+		body.Close()
+	}
 	switch {
 	case a.Status.published() == !held:
 		return nil
@@ -320,6 +328,9 @@ func (c *changing) moveFile(ctx context.Context) error {
 
 func (c *changing) open(ctx context.Context) (io.ReadSeekCloser, error) {
 	f, err := c.repo.openPool(ctx, c.artifact.Filename)
+	if c.before == Rejected && errors.Is(err, fs.ErrNotExist) {
+		return nil, ErrNoFile
+	}
 	if err != nil {
 		return nil, fmt.Errorf("the file of %s %s: %w", c.artifact.Name, c.artifact.Version, err)
 	}

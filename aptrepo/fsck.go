@@ -147,11 +147,11 @@ func (c *checker) file(ctx context.Context, a Artifact) error {
 
 // fileFault returns the kind of fault of an artifact's file, or "".
 func (r *Repo) fileFault(ctx context.Context, a Artifact, read bool) (string, error) {
-	if a.Status == Rejected && a.StatusReason == ReasonMalware {
-		return "", nil // its bytes are not kept
-	}
 	body, info, err := r.Storage.Open(ctx, a.Filename)
 	if errors.Is(err, fs.ErrNotExist) {
+		if a.Status == Rejected {
+			return "", nil // its bytes are not kept, or not any more
+		}
 		return FaultMissingFile, nil
 	}
 	if err != nil {

@@ -402,6 +402,52 @@ func TestQuarantine(t *testing.T) {
 	clean(t, g.Repo)
 }
 
+// The bytes of what was rejected are kept for 90 days, for somebody to accept it.
+func TestRejectedIsForgotten(t *testing.T) {
+	g := newGuarded(t)
+	g.known.set("tool", cve("CVE-1", scan.Critical))
+	if _, err := g.try(t, toolDeb, "jammy"); !errors.Is(err, aptrepo.ErrVulnerable) {
+		t.Fatal(err)
+	}
+	for _, step := range []struct {
+		move time.Duration
+		kept int
+	}{{89 * 24 * time.Hour, 1}, {2 * 24 * time.Hour, 0}} {
+		g.clock.move(step.move)
+		if err := g.Sweep(g.ctx); err != nil {
+			t.Fatal(err)
+		}
+		kept := 0
+		for _, err := range g.files.List(g.ctx, "held/") {
+			if err != nil {
+				t.Fatal(err)
+			}
+			kept++
+		}
+		if kept != step.kept {
+			t.Errorf("%d files are kept, want %d", kept, step.kept)
+		}
+		clean(t, g.Repo)
+	}
+	g.expect(t, "rejected cve")
+	_, err := g.Decide(g.ctx, aptrepo.DecideOptions{Selection: aptrepo.Selection{Name: "tool", Version: "1.0"}, Ruling: aptrepo.RulingAccepted, Comment: "x"})
+	if !errors.Is(err, aptrepo.ErrNoFile) {
+		t.Errorf("Decide: %v", err)
+	}
+	if _, err := g.Quarantine(g.ctx, aptrepo.QuarantineOptions{Selection: aptrepo.Selection{Name: "tool", Version: "1.0"}}); !errors.Is(err, aptrepo.ErrNoFile) {
+		t.Errorf("Quarantine: %v", err)
+	}
+	g.known.set("tool")
+	if changed, err := g.Rematch(g.ctx, nil); err != nil || len(changed) > 0 {
+		t.Errorf("Rematch: %+v, %v", changed, err)
+	}
+	g.expect(t, "rejected cve")
+	if _, err := g.try(t, toolDeb, "jammy"); err != nil {
+		t.Fatal(err)
+	}
+	g.expect(t, "indexed in jammy")
+}
+
 // A rejected package does not hold its name and version.
 func TestRejectedIsReplaced(t *testing.T) {
 	g := newGuarded(t)

@@ -16,6 +16,9 @@ const (
 	retryInterval = time.Second // how soon unpublished changes are tried again
 	sweepInterval = time.Hour
 	removalBatch  = 500
+
+	// rejectedKept is how long somebody may still accept what was rejected.
+	rejectedKept = 90 * 24 * time.Hour
 )
 
 // Recover publishes every change that was committed and not yet published,
@@ -194,10 +197,11 @@ func (p *publisher) compact(ctx context.Context, dir string, base *index.Log) er
 }
 
 // Sweep deletes what nobody needs any more: pool files of packages deleted
-// KeepGenerations ago, and the manifests and chunks of generations that were
-// superseded then. Run calls it every hour.
+// KeepGenerations ago, the manifests and chunks of generations that were
+// superseded then, and the files of packages rejected 90 days ago, whose records
+// stay. Run calls it every hour.
 func (r *Repo) Sweep(ctx context.Context) error {
-	errs := []error{r.sweepPool(ctx)}
+	errs := []error{r.sweepPool(ctx), r.sweepRejected(ctx)}
 	distributions, err := r.Store.Distributions(ctx)
 	if err != nil {
 		return err
@@ -220,6 +224,49 @@ func (r *Repo) sweepPool(ctx context.Context) error {
 			}
 		}
 	}
+}
+
+// sweepRejected deletes the files of packages that were rejected long ago.
+func (r *Repo) sweepRejected(ctx context.Context) error {
+	for page := 1; ; page++ {
+		rows, err := r.Store.ArtifactRows(ctx, PackageQuery{Status: Rejected, Page: page, PerPage: removalBatch})
+		if err != nil {
+			return err
+		}
+		for _, a := range rows.Items {
+			if err := r.dropRejected(ctx, a.Key()); err != nil {
+				return err
+			}
+		}
+		if page*removalBatch >= rows.Total {
+			return nil
+		}
+	}
+}
+
+// dropRejected deletes the file of a package unless it is younger than
+// rejectedKept, or rejected no more.
+func (r *Repo) dropRejected(ctx context.Context, key Key) error {
+	unlock, err := r.shared().packages.lock(ctx, key)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	c, err := r.load(ctx, key)
+	if errors.Is(err, ErrArtifactNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	since := c.artifact.UploadedAt
+	if len(c.decisions) > 0 && c.decisions[0].DecidedAt.After(since) {
+		since = c.decisions[0].DecidedAt
+	}
+	if c.before != Rejected || !strings.HasPrefix(c.artifact.Filename, heldPrefix) || r.now().Sub(since) < rejectedKept {
+		return nil
+	}
+	return storageError(r.Storage.Delete(ctx, c.artifact.Filename))
 }
 
 // removeFile deletes a pool file unless it has come into use again.

@@ -430,7 +430,7 @@ func (r *Repo) rematchOne(ctx context.Context, inv StoredInventory) (out Rescann
 		out.Scan = c.scan.ScanSummary
 		return nil
 	})
-	if errors.Is(err, errSame) || errors.Is(err, ErrArtifactNotFound) {
+	if errors.Is(err, errSame) || errors.Is(err, ErrArtifactNotFound) || errors.Is(err, ErrNoFile) {
 		return out, false, nil
 	}
 	return out, err == nil, err
