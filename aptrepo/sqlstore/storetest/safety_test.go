@@ -21,6 +21,21 @@ type doctor struct {
 	posture         func(*aptrepo.PosturePage)
 	postures        func(*aptrepo.PostureQuery)
 	inventories     func(n int, s *aptrepo.StoredInventory) (skip bool)
+	decisions       func(n int) (skip bool)
+}
+
+func (d *doctor) EachDecision(ctx context.Context) iter.Seq2[aptrepo.Decision, error] {
+	return func(yield func(aptrepo.Decision, error) bool) {
+		n := 0
+		for one, err := range d.Store.EachDecision(ctx) {
+			if n++; d.decisions != nil && d.decisions(n) {
+				continue
+			}
+			if !yield(one, err) {
+				return
+			}
+		}
+	}
 }
 
 func (d *doctor) Scan(ctx context.Context, id int64) (aptrepo.Scan, error) {
@@ -153,6 +168,7 @@ var brokenSafety = []breach{
 	{"ScanText", inTx(func(tx aptrepo.Tx) aptrepo.Tx { return sloppyTx{tx} })},
 	{"ScanDeleted", inTx(func(tx aptrepo.Tx) aptrepo.Tx { return clingingTx{tx} })},
 	{"DecisionRoundTrip", inTx(func(tx aptrepo.Tx) aptrepo.Tx { return lenientTx{tx} })},
+	{"EachDecision", quack(doctor{decisions: func(n int) bool { return n == 201 }})},
 	{"DecisionsExpired", quack(doctor{expired: func(list []aptrepo.Decision) {
 		slices.SortFunc(list, func(a, b aptrepo.Decision) int { return b.ExpiresAt.Compare(a.ExpiresAt) })
 	}})},
