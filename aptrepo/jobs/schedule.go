@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/robfig/cron/v3"
@@ -30,6 +31,9 @@ var cronSyntax = cron.NewParser(cron.Minute | cron.Hour | cron.Dom | cron.Month 
 
 // next returns when the work is due first after a time; zero: never.
 func (p *Periodic) next() (func(after time.Time) time.Time, error) {
+	if strings.Contains(p.Cron, "=") { // the parser panics on some time zones
+		return nil, fmt.Errorf("schedule of %s: %q names a time zone", p.Name, p.Cron)
+	}
 	due, err := cronSyntax.Parse(p.Cron)
 	if err != nil {
 		return nil, fmt.Errorf("schedule of %s: %w", p.Name, err)

@@ -37,7 +37,7 @@ func TestNext(t *testing.T) {
 			t.Errorf("%q: next is %s, want %s", tt.cron, got, tt.want)
 		}
 	}
-	for _, bad := range []string{"", "* * * *", "@every 1h", "61 * * * *", "0 0 3 * * *"} {
+	for _, bad := range []string{"", "* * * *", "@every 1h", "61 * * * *", "0 0 3 * * *", "TZ=0", "CRON_TZ=UTC 0 3 * * *"} {
 		p := Periodic{Cron: bad}
 		if _, err := p.next(); err == nil {
 			t.Errorf("%q was taken", bad)

@@ -160,8 +160,11 @@ func isBaseURL(s string) bool {
 var cronSyntax = cron.NewParser(cron.Minute | cron.Hour | cron.Dom | cron.Month | cron.Dow)
 
 func isCron(s string) bool {
+	if strings.Contains(s, "=") { // begins a time zone; the parser panics on "TZ=0"
+		return false
+	}
 	_, err := cronSyntax.Parse(s)
-	return err == nil && !strings.Contains(s, "=") // which begins a time zone
+	return err == nil
 }
 
 func isTimezone(s string) bool {

@@ -70,7 +70,7 @@ var leaves = map[string]struct{ good, bad []string }{
 	"scan.clamav_address":         {[]string{`""`, `"tcp://127.0.0.1:3310"`, `"tcp://[::1]:3310"`, `"unix:///run/clamav/clamd.ctl"`}, []string{`"clamd"`, `"tcp://host"`, `"unix://host/path"`, `"unix:relative"`, `"tcp://u@h:1"`, `"http://x:1"`}},
 	"scan.clamav_timeout_seconds": {[]string{`1`, `3600`}, []string{`0`, `3601`}},
 	"scan.fail_policy":            {[]string{`"block"`, `"review"`, `"allow"`}, []string{`""`, `"warn"`}},
-	"scan.rescan_cron":            {[]string{`""`, `"0 4 * * 0"`}, []string{`"weekly"`}},
+	"scan.rescan_cron":            {[]string{`""`, `"0 4 * * 0"`}, []string{`"weekly"`, `"TZ=0"`, `"TZ=UTC 0 4 * * 0"`}},
 	"scan.cve.enabled":            {[]string{`false`}, []string{`0`}},
 	"scan.cve.critical":           {[]string{`"warn"`, `"review"`}, []string{`""`, `"reject"`}},
 	"scan.cve.high":               {[]string{`"warn"`, `"review"`}, []string{`""`, `"reject"`}},
