@@ -43,6 +43,16 @@ func matchesName(pattern, name string) bool {
 	return name == pattern
 }
 
+// mayWriteAll returns ErrScope unless the actor's scope takes in all places.
+func (a Actor) mayWriteAll(places []Publication) error {
+	for _, p := range places {
+		if !a.MayWrite(p.Distribution) {
+			return ErrScope
+		}
+	}
+	return nil
+}
+
 type actorKey struct{}
 
 // WithActor returns a context in which changes are done, and audited, in the

@@ -182,16 +182,11 @@ func (c *changing) set(status Status, reason, detail string) {
 // settled returns the findings that active decisions settle.
 func (c *changing) settled() map[string]bool { return settledBy(c.decisions) }
 
-// settles reports whether a decision lets things pass.
-func (d *Decision) settles() bool {
-	return d.Active && (d.Ruling == RulingAccepted || d.Ruling == RulingNotAffected)
-}
-
 // settledBy returns the findings that active decisions settle.
 func settledBy(decisions []Decision) map[string]bool {
 	settled := make(map[string]bool)
 	for _, d := range decisions {
-		if !d.settles() {
+		if !d.Settles() {
 			continue
 		}
 		for _, id := range d.Findings {
@@ -245,10 +240,8 @@ func (r *Repo) change(ctx context.Context, key Key, action string, kind EventKin
 	if err != nil {
 		return Artifact{}, err
 	}
-	for _, p := range c.places() {
-		if !ActorFrom(ctx).MayWrite(p.Distribution) {
-			return Artifact{}, ErrScope
-		}
+	if err := ActorFrom(ctx).mayWriteAll(c.places()); err != nil {
+		return Artifact{}, err
 	}
 	if err := f(c); err != nil {
 		return Artifact{}, err
@@ -397,12 +390,8 @@ func (c *changing) place(tx Tx, last map[string]int64) error {
 	a := &c.artifact
 	switch {
 	case c.before.published() && !a.Status.published():
-		for _, codename := range a.Distributions() {
-			seq, err := takeOut(tx, *a, codename, "")
-			if err != nil {
-				return err
-			}
-			last[codename] = max(last[codename], seq)
+		if err := takeOutEverywhere(tx, *a, last); err != nil {
+			return err
 		}
 		c.targets = a.Publications
 		a.Publications = nil

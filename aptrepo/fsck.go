@@ -173,16 +173,14 @@ func (r *Repo) fileFault(ctx context.Context, a Artifact, read bool) (string, er
 
 // withdraw unpublishes an artifact whose file cannot be served.
 func (r *Repo) withdraw(ctx context.Context, a Artifact, kind string) error {
-	last := make(map[string]int64)
+	b := r.NewBatch()
 	err := r.Store.Update(ctx, func(tx Tx) error {
 		current, err := tx.Artifact(a.Key())
 		if err != nil {
 			return err
 		}
-		for _, codename := range current.Distributions() {
-			if last[codename], err = takeOut(tx, current, codename, ""); err != nil {
-				return err
-			}
+		if err := takeOutEverywhere(tx, current, b.last); err != nil {
+			return err
 		}
 		e := r.audit(ctx, "package.unpublish", ResultSuccess)
 		e.Package, e.Version, e.Detail = a.Name, a.Version, a.Arch+" "+kind
@@ -194,15 +192,11 @@ func (r *Repo) withdraw(ctx context.Context, a Artifact, kind string) error {
 	if err != nil {
 		return err
 	}
-	for codename, seq := range last {
-		if err := r.publisher(codename).publish(ctx, seq); err != nil {
-			return err
-		}
-	}
-	return nil
+	return b.Publish(ctx)
 }
 
-// orphans looks for files in the pool, or held back, that no artifact and no pending removal names.
+// orphans looks for files in the pool, or held back, that no artifact and no
+// pending removal names.
 func (c *checker) orphans(ctx context.Context) error {
 	pending, err := c.repo.Store.DueRemovals(ctx, c.repo.now().Add(100*365*24*time.Hour), 1<<31)
 	if err != nil {

@@ -4,9 +4,11 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"io"
 	"slices"
 	"time"
 
+	"github.com/repod-io/repod/deb"
 	"github.com/repod-io/repod/scan"
 )
 
@@ -43,12 +45,35 @@ func (e *RefusedError) Error() string {
 // Unwrap returns the cause.
 func (e *RefusedError) Unwrap() error { return e.Cause }
 
+// defaultScanTimeout is that of the API's settings.
+const defaultScanTimeout = 2 * time.Minute
+
 // policy returns what a distribution lets in.
 func (r *Repo) policy(codename string) scan.Policy {
 	if r.Policy == nil {
 		return scan.DefaultPolicy()
 	}
 	return r.Policy(codename)
+}
+
+// readScanned reads a package and shows it to the scanners meanwhile.
+func (r *Repo) readScanned(ctx context.Context, f io.Reader, s scan.Subject) (*deb.Package, scan.Report, error) {
+	opts := &deb.Options{Limits: r.Limits, Interrupt: ctx.Err}
+	f = contextReader{ctx, f}
+	if len(r.Scanners) == 0 {
+		pkg, err := deb.Read(f, opts)
+		return pkg, scan.Report{}, err
+	}
+	scanning, cancel := context.WithTimeout(ctx, cmp.Or(r.ScanTimeout, defaultScanTimeout))
+	defer cancel()
+	run := scan.Begin(scanning, r.Scanners, s)
+	defer run.Abort()
+	opts.Visit = run.Visit
+	pkg, err := deb.Read(f, opts)
+	if err != nil {
+		return nil, scan.Report{}, err
+	}
+	return pkg, run.Finish(), nil
 }
 
 // An assessment is what a scan and a match say of an artifact, and what follows.
@@ -66,7 +91,11 @@ func (r *Repo) assess(ctx context.Context, a *Artifact, d Distribution, report s
 	out := assessment{scan: Scan{Official: official, Engine: report.Malware.Engine, Detail: report.Malware.Detail, Components: report.Components}}
 	s := &out.scan
 	s.Malware, s.Signature = report.Malware.Status, report.Malware.Signature
-	if err := r.match(ctx, a, d, s); err != nil {
+	data, err := r.vulnerabilityData(ctx)
+	if err != nil {
+		return out, err
+	}
+	if err := r.match(ctx, a, d, s, data); err != nil {
 		return out, err
 	}
 	if s.Malware != scan.NotScanned || s.Covered {
@@ -78,14 +107,24 @@ func (r *Repo) assess(ctx context.Context, a *Artifact, d Distribution, report s
 	return out, nil
 }
 
-// match fills in the known vulnerabilities of an artifact in a distribution.
-func (r *Repo) match(ctx context.Context, a *Artifact, d Distribution, s *Scan) error {
+// vulnerabilityData describes what match works on. It may cost as much as a match,
+// and is to be asked for before.
+func (r *Repo) vulnerabilityData(ctx context.Context) (scan.Data, error) {
 	if r.Matcher == nil {
-		return nil
+		return scan.Data{}, nil
 	}
 	data, err := r.Matcher.Data(ctx)
 	if err != nil {
-		return fmt.Errorf("vulnerability data: %w", err)
+		return data, fmt.Errorf("vulnerability data: %w", err)
+	}
+	return data, nil
+}
+
+// match fills in the known vulnerabilities of an artifact in a distribution, by
+// those data.
+func (r *Repo) match(ctx context.Context, a *Artifact, d Distribution, s *Scan, data scan.Data) (err error) {
+	if r.Matcher == nil {
+		return nil
 	}
 	s.Findings, s.Covered, err = r.Matcher.Match(ctx, scan.Inventory{
 		Subject: scan.Subject{
@@ -102,8 +141,7 @@ func (r *Repo) match(ctx context.Context, a *Artifact, d Distribution, s *Scan) 
 	return nil
 }
 
-// severities has them worst first.
-var severities = []scan.Severity{scan.Critical, scan.High, scan.Medium, scan.Low, scan.Negligible, scan.Unknown}
+var severities = scan.Severities()
 
 func worstFirst(a, b scan.Finding) int {
 	return cmp.Or(
@@ -154,7 +192,7 @@ func (s *Scan) judge(p scan.Policy, decisions []Decision) Verdict {
 // failureAccepted reports whether somebody has let the package in who knew that
 // the last scan had failed.
 func (s *Scan) failureAccepted(decisions []Decision) bool {
-	return slices.ContainsFunc(decisions, func(d Decision) bool { return d.settles() && !d.DecidedAt.Before(s.ScannedAt) })
+	return slices.ContainsFunc(decisions, func(d Decision) bool { return d.Settles() && !d.DecidedAt.Before(s.ScannedAt) })
 }
 
 // rule derives verdict and status.
@@ -198,7 +236,7 @@ func (r *Repo) admits(ctx context.Context, a *Artifact, d Distribution) error {
 	if err != nil {
 		return err
 	}
-	if err := r.match(ctx, a, d, &s); err != nil {
+	if err := r.match(ctx, a, d, &s, scan.Data{}); err != nil { // s is not kept
 		return err
 	}
 	decisions, err := r.Store.Decisions(ctx, a.Key())

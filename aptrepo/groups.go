@@ -100,15 +100,13 @@ func (r *Repo) DeleteGroup(ctx context.Context, name string, unpublish bool) err
 // unpublishAll takes an artifact out of every distribution and notes in last what
 // is to be published.
 func (r *Repo) unpublishAll(ctx context.Context, tx Tx, a Artifact, last map[string]int64) error {
+	if err := ActorFrom(ctx).mayWriteAll(a.Publications); err != nil {
+		return err
+	}
+	if err := takeOutEverywhere(tx, a, last); err != nil {
+		return err
+	}
 	for _, codename := range a.Distributions() {
-		if !ActorFrom(ctx).MayWrite(codename) {
-			return ErrScope
-		}
-		seq, err := takeOut(tx, a, codename, "")
-		if err != nil {
-			return err
-		}
-		last[codename] = max(last[codename], seq)
 		e := r.audit(ctx, "package.unpublish", ResultSuccess)
 		e.Target, e.Package, e.Version, e.Detail = codename, a.Name, a.Version, a.Arch
 		if err := tx.Audit(e); err != nil {

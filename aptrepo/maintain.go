@@ -234,6 +234,9 @@ func (r *Repo) sweepRejected(ctx context.Context) error {
 			return err
 		}
 		for _, a := range rows.Items {
+			if r.now().Sub(a.UploadedAt) < rejectedKept || !strings.HasPrefix(a.Filename, heldPrefix) {
+				continue
+			}
 			if err := r.dropRejected(ctx, a.Key()); err != nil {
 				return err
 			}

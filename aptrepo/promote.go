@@ -22,7 +22,11 @@ func (r *Repo) Promote(ctx context.Context, o PromoteOptions) ([]Move, error) {
 	var moves []Move
 	var seq int64
 	about := AuditEntry{Target: o.From + " -> " + o.To, Package: o.Name, Version: o.Version}
-	blocked, err := r.blockedBySelection(ctx, o)
+	artifacts, err := r.find(ctx, o.Selection)
+	var blocked map[int64]error
+	if err == nil || notFound(err) { // which is told in its turn
+		blocked, err = r.blocked(ctx, o.To, artifacts)
+	}
 	if err != nil {
 		r.auditFailure(ctx, "distribution.promote", about, err)
 		return nil, err
@@ -58,33 +62,13 @@ func (r *Repo) Promote(ctx context.Context, o PromoteOptions) ([]Move, error) {
 	return moves, r.finishMoves(ctx, o.From, o.To, moves, seq)
 }
 
-// blockedBySelection returns what the policy of the target keeps out, of the
-// artifacts that Promote is about.
-func (r *Repo) blockedBySelection(ctx context.Context, o PromoteOptions) (map[int64]error, error) {
-	return r.blocked(ctx, o.To, func(tx Tx) ([]Artifact, error) {
-		artifacts, err := selected(tx, o.Selection)
-		if errors.Is(err, ErrPackageNotFound) || errors.Is(err, ErrVersionNotFound) {
-			return nil, nil // it is told in its turn
-		}
-		return artifacts, err
-	})
-}
-
 // blocked returns what the policy of a distribution keeps out, of artifacts that
 // are published elsewhere, by their ID.
-func (r *Repo) blocked(ctx context.Context, codename string, list func(tx Tx) ([]Artifact, error)) (map[int64]error, error) {
+func (r *Repo) blocked(ctx context.Context, codename string, artifacts []Artifact) (map[int64]error, error) {
 	d, err := r.distribution(ctx, codename)
 	if errors.Is(err, ErrUnknownDistribution) {
 		return nil, nil // it is told in its turn
 	}
-	if err != nil {
-		return nil, err
-	}
-	var artifacts []Artifact
-	err = r.Store.Update(ctx, func(tx Tx) (err error) {
-		artifacts, err = list(tx)
-		return err
-	})
 	if err != nil {
 		return nil, err
 	}
@@ -261,7 +245,15 @@ func (r *Repo) Migrate(ctx context.Context, o MigrateOptions) (Migration, error)
 	var out Migration
 	var added, removed int64
 	about := AuditEntry{Target: o.From + " -> " + o.To}
-	blocked, err := r.blocked(ctx, o.To, func(tx Tx) ([]Artifact, error) { return tx.PublishedIn(o.From, o.Names) })
+	var artifacts []Artifact
+	err := r.Store.Update(ctx, func(tx Tx) (err error) {
+		artifacts, err = tx.PublishedIn(o.From, o.Names)
+		return err
+	})
+	var blocked map[int64]error
+	if err == nil {
+		blocked, err = r.blocked(ctx, o.To, artifacts)
+	}
 	if err != nil {
 		r.auditFailure(ctx, "distribution.migrate", about, err)
 		return Migration{}, err

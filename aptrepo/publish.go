@@ -107,9 +107,6 @@ func (d *Distribution) takes(arch string) bool {
 	return arch == "all" || slices.Contains(d.Architectures, arch)
 }
 
-// defaultScanTimeout is that of the API's settings.
-const defaultScanTimeout = 2 * time.Minute
-
 // read hashes the file, has it scanned, and fills in the artifact from its
 // control fields.
 func (in *incoming) read(ctx context.Context, d Distribution) error {
@@ -128,16 +125,8 @@ func (in *incoming) read(ctx context.Context, d Distribution) error {
 		return err
 	}
 	sums := newSums()
-	opts := &deb.Options{Limits: in.repo.Limits, Interrupt: ctx.Err}
-	var run *scan.Run
-	if len(in.repo.Scanners) > 0 {
-		scanning, cancel := context.WithTimeout(ctx, cmp.Or(in.repo.ScanTimeout, defaultScanTimeout))
-		defer cancel()
-		run = scan.Begin(scanning, in.repo.Scanners, scan.Subject{Size: size, OS: d.OS, Official: in.options.Official})
-		defer run.Abort()
-		opts.Visit = run.Visit
-	}
-	pkg, err := deb.Read(io.TeeReader(contextReader{ctx, in.file}, sums), opts)
+	subject := scan.Subject{Size: size, OS: d.OS, Official: in.options.Official}
+	pkg, found, err := in.repo.readScanned(ctx, io.TeeReader(in.file, sums), subject)
 	if err != nil {
 		var format *deb.FormatError
 		if errors.As(err, &format) {
@@ -145,9 +134,7 @@ func (in *incoming) read(ctx context.Context, d Distribution) error {
 		}
 		return err
 	}
-	if run != nil {
-		in.report = run.Finish()
-	}
+	in.report = found
 	if in.options.Ordinary && isBase(pkg) {
 		return ErrBasePackage
 	}

@@ -3,6 +3,7 @@ package aptrepo
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"time"
 )
@@ -80,6 +81,19 @@ func takeOut(tx Tx, a Artifact, codename, component string) (int64, error) {
 	return last, nil
 }
 
+// takeOutEverywhere removes an artifact from all distributions and notes in last
+// what is to be published.
+func takeOutEverywhere(tx Tx, a Artifact, last map[string]int64) error {
+	for _, codename := range a.Distributions() {
+		seq, err := takeOut(tx, a, codename, "")
+		if err != nil {
+			return err
+		}
+		last[codename] = max(last[codename], seq)
+	}
+	return nil
+}
+
 func archList(artifacts []Artifact) string {
 	var names []string
 	for _, a := range artifacts {
@@ -98,7 +112,7 @@ func archList(artifacts []Artifact) string {
 // ErrPackageNotFound, ErrVersionNotFound. With Forget, versions deleted before are found too.
 func (r *Repo) Delete(ctx context.Context, o DeleteOptions) ([]Artifact, error) {
 	var gone []Artifact
-	var last map[string]int64
+	b := r.NewBatch()
 	about := AuditEntry{Package: o.Name, Version: o.Version}
 	err := r.Store.Update(ctx, func(tx Tx) error {
 		if !ActorFrom(ctx).MayName(o.Name) {
@@ -111,9 +125,9 @@ func (r *Repo) Delete(ctx context.Context, o DeleteOptions) ([]Artifact, error) 
 			}
 			return err
 		}
-		gone, last = artifacts, make(map[string]int64)
+		gone = artifacts
 		for _, a := range artifacts {
-			if err := r.bury(ctx, tx, a, o.Forget, last); err != nil {
+			if err := r.bury(ctx, tx, a, o.Forget, b.last); err != nil {
 				return err
 			}
 		}
@@ -128,40 +142,26 @@ func (r *Repo) Delete(ctx context.Context, o DeleteOptions) ([]Artifact, error) 
 		r.auditFailure(ctx, "package.delete", about, err)
 		return nil, err
 	}
-	var errs []error
-	for codename, seq := range last {
-		errs = append(errs, r.publisher(codename).publish(ctx, seq))
-	}
-	if err := errors.Join(errs...); err != nil {
-		return nil, err
-	}
 	for i := range gone {
-		r.emit(ctx, Event{Kind: EventPackageDeleted, Artifact: &gone[i], Distributions: gone[i].Distributions()})
+		b.events = append(b.events, Event{Kind: EventPackageDeleted, Artifact: &gone[i], Distributions: gone[i].Distributions()})
+	}
+	if err := b.Publish(ctx); err != nil {
+		return nil, err
 	}
 	return gone, nil
 }
 
 // bury deletes one artifact and notes in last what is to be published.
 func (r *Repo) bury(ctx context.Context, tx Tx, a Artifact, forget bool, last map[string]int64) error {
-	actor := ActorFrom(ctx)
-	for _, codename := range a.Distributions() {
-		if !actor.MayWrite(codename) {
-			return ErrScope
-		}
-		seq, err := takeOut(tx, a, codename, "")
-		if err != nil {
-			return err
-		}
-		last[codename] = max(last[codename], seq)
-	}
 	targets, err := tx.Targets(a.ID)
 	if err != nil {
 		return err
 	}
-	for _, p := range targets {
-		if !actor.MayWrite(p.Distribution) {
-			return ErrScope
-		}
+	if err := ActorFrom(ctx).mayWriteAll(slices.Concat(a.Publications, targets)); err != nil {
+		return err
+	}
+	if err := takeOutEverywhere(tx, a, last); err != nil {
+		return err
 	}
 	if err := deleteArtifact(tx, a); err != nil {
 		return err

@@ -1,16 +1,13 @@
 package aptrepo
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"reflect"
 	"slices"
 	"time"
 
-	"github.com/repod-io/repod/deb"
 	"github.com/repod-io/repod/scan"
 )
 
@@ -29,7 +26,7 @@ type Rescanned struct {
 // Errors: ErrScope, ErrNameScope, ErrPackageNotFound, ErrVersionNotFound,
 // ErrNoFile; a *RefusedError with ErrScanner when the scan failed: nothing changes then.
 func (r *Repo) Rescan(ctx context.Context, s Selection) ([]Rescanned, error) {
-	return r.again(ctx, s, "security.rescan", afterRescan)
+	return r.again(ctx, s, rescanning, afterRescan)
 }
 
 // afterRescan draws the consequences of a new scan.
@@ -48,7 +45,7 @@ func afterRescan(c *changing) error {
 //
 // Errors: those of Rescan; ErrNotQuarantined; a *RefusedError with ErrMalware.
 func (r *Repo) Release(ctx context.Context, s Selection, comment string) ([]Rescanned, error) {
-	return r.again(ctx, s, "security.release", func(c *changing) error {
+	return r.again(ctx, s, releasing, func(c *changing) error {
 		switch v := c.verdict(); {
 		case c.before != Quarantined:
 			return ErrNotQuarantined
@@ -63,30 +60,37 @@ func (r *Repo) Release(ctx context.Context, s Selection, comment string) ([]Resc
 	})
 }
 
+// An operation is why artifacts are scanned again.
+type operation struct {
+	action string // for the audit log
+	event  EventKind
+	only   Status // of a selection with several architectures; "": any
+}
+
+var (
+	rescanning = operation{"security.rescan", EventPackageRescanned, ""}
+	releasing  = operation{"security.release", EventPackageReleased, Quarantined}
+)
+
 // again scans artifacts and lets f draw the consequences.
-func (r *Repo) again(ctx context.Context, s Selection, action string, f func(*changing) error) ([]Rescanned, error) {
+func (r *Repo) again(ctx context.Context, s Selection, op operation, f func(*changing) error) ([]Rescanned, error) {
 	artifacts, err := r.find(ctx, s)
 	var done []Rescanned
 	for _, a := range artifacts {
 		if err != nil {
 			break
 		}
-		if action == "security.release" && s.Arch == "" && a.Status != Quarantined && len(artifacts) > 1 {
+		if op.only != "" && s.Arch == "" && a.Status != op.only && len(artifacts) > 1 {
 			continue
 		}
 		out := Rescanned{Previous: a.Status}
-		out.Artifact, err = r.change(ctx, a.Key(), action, rescanEvent(action), func(c *changing) error {
+		out.Artifact, err = r.change(ctx, a.Key(), op.action, op.event, func(c *changing) error {
 			c.detail = a.Arch
 			before := c.findings()
 			if err := c.rescan(ctx); err != nil {
 				return err
 			}
-			for id := range c.findings() {
-				if !before[id] {
-					out.NewFindings = append(out.NewFindings, id)
-				}
-			}
-			slices.Sort(out.NewFindings)
+			out.NewFindings = c.newSince(before)
 			if err := f(c); err != nil {
 				return err
 			}
@@ -100,17 +104,10 @@ func (r *Repo) again(ctx context.Context, s Selection, action string, f func(*ch
 		err = ErrNotQuarantined
 	}
 	if err != nil {
-		r.auditFailure(ctx, action, AuditEntry{Package: s.Name, Version: s.Version}, err)
+		r.auditFailure(ctx, op.action, AuditEntry{Package: s.Name, Version: s.Version}, err)
 		return nil, err
 	}
 	return done, nil
-}
-
-func rescanEvent(action string) EventKind {
-	if action == "security.release" {
-		return EventPackageReleased
-	}
-	return EventPackageRescanned
 }
 
 func (c *changing) findings() map[string]bool {
@@ -118,6 +115,18 @@ func (c *changing) findings() map[string]bool {
 	for _, f := range c.scan.Findings {
 		ids[f.ID] = true
 	}
+	return ids
+}
+
+// newSince returns the IDs of findings that there were not before, sorted.
+func (c *changing) newSince(before map[string]bool) []string {
+	var ids []string
+	for id := range c.findings() {
+		if !before[id] {
+			ids = append(ids, id)
+		}
+	}
+	slices.Sort(ids)
 	return ids
 }
 
@@ -136,7 +145,11 @@ func (c *changing) rescan(ctx context.Context) error {
 	}
 	c.scan.Malware, c.scan.Signature, c.scan.Engine, c.scan.Detail = m.Status, m.Signature, m.Engine, m.Detail
 	c.scan.Components = report.Components
-	if err := c.rematch(ctx); err != nil {
+	data, err := c.repo.vulnerabilityData(ctx)
+	if err != nil {
+		return err
+	}
+	if err := c.rematch(ctx, data); err != nil {
 		return err
 	}
 	if m.Status != scan.NotScanned || c.scan.Covered {
@@ -161,23 +174,19 @@ func (r *Repo) scanFile(ctx context.Context, c *changing) (scan.Report, error) {
 		return scan.Report{}, err
 	}
 	defer body.Close()
-	scanning, cancel := context.WithTimeout(ctx, cmp.Or(r.ScanTimeout, defaultScanTimeout))
-	defer cancel()
 	a := &c.artifact
-	run := scan.Begin(scanning, r.Scanners, scan.Subject{
+	_, report, err := r.readScanned(ctx, body, scan.Subject{
 		Name: a.Name, Version: a.Version, Arch: a.Arch, Source: a.Source, SourceVersion: a.SourceVersion, Size: a.Size, Official: c.scan.Official,
 	})
-	defer run.Abort()
-	opts := &deb.Options{Limits: r.Limits, Visit: run.Visit, Interrupt: ctx.Err}
-	if _, err := deb.Read(contextReader{ctx, io.Reader(body)}, opts); err != nil {
+	if err != nil {
 		return scan.Report{}, fmt.Errorf("reading %s %s: %w", a.Name, a.Version, err)
 	}
-	return run.Finish(), nil
+	return report, nil
 }
 
 // rematch finds the vulnerabilities of the artifact in the distributions where
 // it is, or is to be. Of a finding that several have, the worst counts.
-func (c *changing) rematch(ctx context.Context) error {
+func (c *changing) rematch(ctx context.Context, data scan.Data) error {
 	if c.repo.Matcher == nil {
 		return nil
 	}
@@ -186,15 +195,17 @@ func (c *changing) rematch(ctx context.Context) error {
 	asked := make(map[string]bool)
 	for _, p := range c.places() {
 		d, err := c.repo.distribution(ctx, p.Distribution)
-		if errors.Is(err, ErrUnknownDistribution) || asked[d.OS] {
+		switch {
+		case errors.Is(err, ErrUnknownDistribution):
 			continue
-		}
-		if err != nil {
+		case err != nil:
 			return err
+		case asked[d.OS]:
+			continue
 		}
 		asked[d.OS] = true
 		s := c.scan
-		if err := c.repo.match(ctx, &c.artifact, d, &s); err != nil {
+		if err := c.repo.match(ctx, &c.artifact, d, &s, data); err != nil {
 			return err
 		}
 		c.scan.DataGeneration, c.scan.DataDate = s.DataGeneration, s.DataDate
@@ -356,7 +367,7 @@ func (r *Repo) expire(ctx context.Context, d Decision) error {
 			}
 		}
 		v := c.verdict()
-		supported := slices.ContainsFunc(c.decisions, func(d Decision) bool { return d.settles() })
+		supported := slices.ContainsFunc(c.decisions, func(d Decision) bool { return d.Settles() })
 		if c.before == Accepted && (!supported || v == Review || v == Block) {
 			c.set(PendingReview, ReasonDecisionExpired, "")
 		}
@@ -379,13 +390,17 @@ func (r *Repo) Rematch(ctx context.Context, progress func(done, total int)) ([]R
 	actor := ActorFrom(ctx)
 	actor.Distributions, actor.Packages = nil, nil
 	ctx = WithActor(ctx, actor)
+	data, err := r.vulnerabilityData(ctx)
+	if err != nil {
+		return nil, err
+	}
 	var changed []Rescanned
 	n := 0
 	for inv, err := range r.Store.EachInventory(ctx) {
 		if err != nil {
 			return changed, err
 		}
-		out, differs, err := r.rematchOne(ctx, inv)
+		out, differs, err := r.rematchOne(ctx, inv, data)
 		if err != nil {
 			return changed, err
 		}
@@ -402,23 +417,18 @@ func (r *Repo) Rematch(ctx context.Context, progress func(done, total int)) ([]R
 // errSame says that a match has found what was known.
 var errSame = errors.New("nothing new")
 
-func (r *Repo) rematchOne(ctx context.Context, inv StoredInventory) (out Rescanned, differs bool, err error) {
+func (r *Repo) rematchOne(ctx context.Context, inv StoredInventory, data scan.Data) (out Rescanned, differs bool, err error) {
 	out.Previous = inv.Artifact.Status
 	out.Artifact, err = r.change(ctx, inv.Artifact.Key(), "security.rescan", EventVulnerabilities, func(c *changing) error {
 		c.quiet = true
 		before, had := c.scan, c.findings()
-		if err := c.rematch(ctx); err != nil {
+		if err := c.rematch(ctx, data); err != nil {
 			return err
 		}
 		if before.Covered == c.scan.Covered && before.Verdict == c.verdict() && reflect.DeepEqual(before.Findings, c.scan.Findings) {
 			return errSame
 		}
-		for id := range c.findings() {
-			if !had[id] {
-				out.NewFindings = append(out.NewFindings, id)
-			}
-		}
-		slices.Sort(out.NewFindings)
+		out.NewFindings = c.newSince(had)
 		c.detail = fmt.Sprintf("%s new=%d", inv.Artifact.Arch, len(out.NewFindings))
 		if c.scan.ScannedAt.IsZero() && c.scan.Covered {
 			c.scan.ScannedAt = r.now().UTC().Truncate(time.Second)

@@ -93,6 +93,11 @@ type Decision struct {
 	Active bool
 }
 
+// Settles reports whether the findings that a decision names are settled by it.
+func (d *Decision) Settles() bool {
+	return d.Active && (d.Ruling == RulingAccepted || d.Ruling == RulingNotAffected)
+}
+
 // SafetyStore is the part of a [Store] that keeps what is known of artifacts'
 // safety.
 type SafetyStore interface {

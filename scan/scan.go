@@ -119,6 +119,9 @@ const (
 	Unknown    Severity = "unknown"
 )
 
+// Severities returns all of them, worst first.
+func Severities() []Severity { return []Severity{Critical, High, Medium, Low, Negligible, Unknown} }
+
 // A FixState says whether there is a version without the vulnerability.
 type FixState string
 

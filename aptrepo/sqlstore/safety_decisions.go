@@ -70,7 +70,7 @@ func settledBy(q querier, name string, version []byte, arch string) (map[string]
 	}
 	settled := make(map[string]bool)
 	for _, d := range active {
-		if !settles(d.Ruling) {
+		if !d.Settles() {
 			continue
 		}
 		for _, id := range d.Findings {

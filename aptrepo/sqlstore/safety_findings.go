@@ -4,7 +4,6 @@ import (
 	"crypto/sha256"
 	"database/sql"
 
-	"github.com/repod-io/repod/aptrepo"
 	"github.com/repod-io/repod/scan"
 )
 
@@ -144,9 +143,4 @@ func (t *tx) reopen(name string, version []byte, arch string) error {
 	}
 	_, err = t.exec("UPDATE findings SET open = 1 - open WHERE "+other, id, list(ids))
 	return err
-}
-
-// settles reports whether a ruling settles the findings it names.
-func settles(r aptrepo.Ruling) bool {
-	return r == aptrepo.RulingAccepted || r == aptrepo.RulingNotAffected
 }
