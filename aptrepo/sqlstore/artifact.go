@@ -297,61 +297,64 @@ func (d *DB) Providers(ctx context.Context, codename string, names []string) (al
 // eachPage is how many rows an iterator reads in one transaction.
 const eachPage = 200
 
-// EachArtifact implements [aptrepo.Store]. No transaction is open while it
-// yields; what changes meanwhile may or may not be seen.
-func (d *DB) EachArtifact(ctx context.Context) iter.Seq2[aptrepo.Artifact, error] {
-	return func(yield func(aptrepo.Artifact, error) bool) {
+// eachRow yields what read returns, eachPage rows of one transaction at a time:
+// those whose ID is above after, by ID. A page that is not full is the last one.
+// No transaction is open while it yields; what changes meanwhile may or may not
+// be seen.
+func eachRow[T any](ctx context.Context, d *DB, id func(*T) int64, read func(q querier, after int64) ([]T, error)) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
 		after := int64(0)
 		for {
-			var page []aptrepo.Artifact
+			var page []T
 			err := d.read(ctx, func(q querier) (err error) {
-				page, err = artifacts(q, "WHERE a.id > ? ORDER BY a.id LIMIT ?", after, eachPage)
+				page, err = read(q, after)
 				return err
 			})
 			if err != nil {
-				yield(aptrepo.Artifact{}, err)
+				var none T
+				yield(none, err)
 				return
 			}
-			for _, a := range page {
-				if !yield(a, nil) {
+			for _, row := range page {
+				if !yield(row, nil) {
 					return
 				}
 			}
 			if len(page) < eachPage {
 				return
 			}
-			after = page[len(page)-1].ID
+			after = id(&page[len(page)-1])
 		}
 	}
 }
 
+func artifactID(a *aptrepo.Artifact) int64 { return a.ID }
+
+// EachArtifact implements [aptrepo.Store], as eachRow has it.
+func (d *DB) EachArtifact(ctx context.Context) iter.Seq2[aptrepo.Artifact, error] {
+	return eachRow(ctx, d, artifactID, func(q querier, after int64) ([]aptrepo.Artifact, error) {
+		return artifacts(q, "WHERE a.id > ? ORDER BY a.id LIMIT ?", after, eachPage)
+	})
+}
+
 // EachPublished implements [aptrepo.Store], as EachArtifact does.
 func (d *DB) EachPublished(ctx context.Context, codename string) iter.Seq2[aptrepo.PublishedArtifact, error] {
+	all := eachRow(ctx, d, artifactID, func(q querier, after int64) ([]aptrepo.Artifact, error) {
+		return artifacts(q, `WHERE a.id IN (SELECT DISTINCT artifact_id FROM publications
+			WHERE distribution = ? AND artifact_id > ? ORDER BY artifact_id LIMIT ?) ORDER BY a.id`,
+			codename, after, eachPage)
+	})
 	return func(yield func(aptrepo.PublishedArtifact, error) bool) {
-		after := int64(0)
-		for {
-			var page []aptrepo.Artifact
-			err := d.read(ctx, func(q querier) (err error) {
-				page, err = artifacts(q, `WHERE a.id IN (SELECT DISTINCT artifact_id FROM publications
-					WHERE distribution = ? AND artifact_id > ? ORDER BY artifact_id LIMIT ?) ORDER BY a.id`,
-					codename, after, eachPage)
-				return err
-			})
+		for a, err := range all {
 			if err != nil {
 				yield(aptrepo.PublishedArtifact{}, err)
 				return
 			}
-			for _, a := range page {
-				for _, p := range a.Publications {
-					if p.Distribution == codename && !yield(aptrepo.PublishedArtifact{Artifact: a, Publication: p}, nil) {
-						return
-					}
+			for _, p := range a.Publications {
+				if p.Distribution == codename && !yield(aptrepo.PublishedArtifact{Artifact: a, Publication: p}, nil) {
+					return
 				}
 			}
-			if len(page) < eachPage {
-				return
-			}
-			after = page[len(page)-1].ID
 		}
 	}
 }

@@ -16,28 +16,15 @@ type packedInventory struct {
 
 // EachInventory implements [aptrepo.SafetyStore], as EachArtifact does.
 func (d *DB) EachInventory(ctx context.Context) iter.Seq2[aptrepo.StoredInventory, error] {
+	packed := eachRow(ctx, d, func(one *packedInventory) int64 { return one.Artifact.ID }, inventories)
 	return func(yield func(aptrepo.StoredInventory, error) bool) {
-		after := int64(0)
-		for {
-			var page []packedInventory
-			err := d.read(ctx, func(q querier) (err error) {
-				page, err = inventories(q, after)
-				return err
-			})
-			if err != nil {
-				yield(aptrepo.StoredInventory{}, err)
-				return
-			}
-			for _, one := range page {
+		for one, err := range packed {
+			if err == nil {
 				one.Components, err = unpackComponents(one.packed)
-				if !yield(one.StoredInventory, err) || err != nil {
-					return
-				}
 			}
-			if len(page) < eachPage {
+			if !yield(one.StoredInventory, err) || err != nil {
 				return
 			}
-			after = page[len(page)-1].Artifact.ID
 		}
 	}
 }
