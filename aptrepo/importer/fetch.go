@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"sync"
 	"sync/atomic"
 
 	"github.com/repod-io/repod/aptrepo"
@@ -215,24 +214,18 @@ func (im *Importer) sameBytes(ctx context.Context, offers resolve.Universe, p *r
 
 // download carries out the tasks, some at a time.
 func (r *run) download(ctx context.Context) {
-	var wg sync.WaitGroup
 	var done atomic.Int64
-	slots := make(chan struct{}, r.im.concurrency())
 	r.report(0, "")
-	for _, t := range r.queue {
-		slots <- struct{}{}
-		wg.Go(func() {
-			defer func() { <-slots }()
-			if t.err == nil {
-				t.status, t.err = r.im.take(ctx, r.batch, t, r.order.Group)
-			}
-			if t.err != nil {
-				t.status = Failed
-			}
-			r.report(int(done.Add(1)), t.pkg.Name+" "+t.pkg.Version)
-		})
-	}
-	wg.Wait()
+	r.im.each(len(r.queue), func(i int) {
+		t := r.queue[i]
+		if t.err == nil {
+			t.status, t.err = r.im.take(ctx, r.batch, t, r.order.Group)
+		}
+		if t.err != nil {
+			t.status = Failed
+		}
+		r.report(int(done.Add(1)), t.pkg.Name+" "+t.pkg.Version)
+	})
 }
 
 func (r *run) report(done int, message string) {

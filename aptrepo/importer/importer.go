@@ -88,6 +88,21 @@ func (im *Importer) concurrency() int {
 	return max(1, im.Concurrency())
 }
 
+// each calls do with 0 to n-1, on Concurrency goroutines at most, and waits for
+// all of them.
+func (im *Importer) each(n int, do func(i int)) {
+	var wg sync.WaitGroup
+	slots := make(chan struct{}, im.concurrency())
+	for i := range n {
+		slots <- struct{}{}
+		wg.Go(func() {
+			defer func() { <-slots }()
+			do(i)
+		})
+	}
+	wg.Wait()
+}
+
 func (im *Importer) sources() []upstream.Source {
 	if im.Sources == nil {
 		return nil

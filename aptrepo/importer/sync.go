@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -60,23 +59,16 @@ func (im *Importer) Sync(ctx context.Context, action string, s Scope, progress P
 		return nil, err
 	}
 	results := make([]SourceResult, len(sources))
-	slots := make(chan struct{}, im.concurrency())
-	var wg sync.WaitGroup
 	var done atomic.Int64
-	for i, source := range sources {
-		slots <- struct{}{}
-		wg.Go(func() {
-			defer func() { <-slots }()
-			if progress != nil {
-				progress(int(done.Load()), len(sources), source.ID)
-			}
-			results[i] = im.sync(ctx, source)
-			if n := int(done.Add(1)); progress != nil {
-				progress(n, len(sources), source.ID)
-			}
-		})
-	}
-	wg.Wait()
+	im.each(len(sources), func(i int) {
+		if progress != nil {
+			progress(int(done.Load()), len(sources), sources[i].ID)
+		}
+		results[i] = im.sync(ctx, sources[i])
+		if n := int(done.Add(1)); progress != nil {
+			progress(n, len(sources), sources[i].ID)
+		}
+	})
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}

@@ -24,13 +24,8 @@ const maxFeeds = 100
 
 // feeds reads a list of feeds.
 func (p *patcher) feeds(dst reflect.Value, value any, path string) {
-	items, ok := value.([]any)
-	switch {
-	case !ok:
-		p.add(path, "must be a list")
-		return
-	case len(items) > maxFeeds:
-		p.add(path, "must have at most %d items", maxFeeds)
+	items, ok := p.items(value, path, maxFeeds)
+	if !ok {
 		return
 	}
 	list := Feeds{}
@@ -42,9 +37,7 @@ func (p *patcher) feeds(dst reflect.Value, value any, path string) {
 			continue
 		}
 		f := Feed{Enabled: true}
-		inner := patcher{given: map[string]bool{}, unknown: p.unknown}
-		inner.object(reflect.ValueOf(&f).Elem(), object, at+".")
-		p.list = append(p.list, inner.list...)
+		p.item(reflect.ValueOf(&f).Elem(), object, at)
 		for _, missing := range []struct{ name, value string }{{"id", f.ID}, {"kind", f.Kind}, {"url", f.URL}} {
 			if missing.value == "" {
 				p.add(at+"."+missing.name, "must not be empty")

@@ -185,19 +185,36 @@ func (p *patcher) convert(dst reflect.Value, value any, path string, tag reflect
 
 const defaultMost = 100
 
+// items reads a list of at most so many items.
+func (p *patcher) items(value any, path string, most int) ([]any, bool) {
+	items, ok := value.([]any)
+	switch {
+	case !ok:
+		p.add(path, "must be a list")
+	case len(items) > most:
+		p.add(path, "must have at most %d items", most)
+		ok = false
+	}
+	return items, ok
+}
+
+// item reads an object among the items of a list into dst, and reports whether
+// it has no faults.
+func (p *patcher) item(dst reflect.Value, object map[string]any, at string) bool {
+	inner := patcher{given: map[string]bool{}, unknown: p.unknown}
+	inner.object(dst, object, at+".")
+	p.list = append(p.list, inner.list...)
+	return len(inner.list) == 0
+}
+
 // slice reads a list of texts without repetitions. None of them is empty.
 func (p *patcher) slice(dst reflect.Value, value any, path string, tag reflect.StructTag) {
 	most, err := strconv.Atoi(tag.Get("most"))
 	if err != nil {
 		most = defaultMost
 	}
-	items, ok := value.([]any)
-	switch {
-	case !ok:
-		p.add(path, "must be a list")
-		return
-	case len(items) > most:
-		p.add(path, "must have at most %d items", most)
+	items, ok := p.items(value, path, most)
+	if !ok {
 		return
 	}
 	list := []string{}

@@ -150,10 +150,15 @@ func checkFraction(f *faults, field, rule string, n float64) {
 
 func isLine(s string) bool { return !strings.ContainsFunc(s, unicode.IsControl) }
 
-func isBaseURL(s string) bool {
+// webURL parses a URL with http or https and a host, without fragment.
+func webURL(s string) (*url.URL, bool) {
 	u, err := url.Parse(s)
-	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Hostname() != "" && u.User == nil && u.RawQuery == "" &&
-		!u.ForceQuery && u.Fragment == "" && !strings.HasSuffix(s, "/") && !strings.ContainsAny(s, " '\"\\`$#") && isLine(s)
+	return u, err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Hostname() != "" && u.Fragment == "" && isLine(s)
+}
+
+func isBaseURL(s string) bool {
+	u, ok := webURL(s)
+	return ok && u.User == nil && u.RawQuery == "" && !u.ForceQuery && !strings.HasSuffix(s, "/") && !strings.ContainsAny(s, " '\"\\`$#")
 }
 
 // cronSyntax is that of package jobs.
@@ -173,9 +178,8 @@ func isTimezone(s string) bool {
 }
 
 func isProxyURL(s string) bool {
-	u, err := url.Parse(s)
-	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Hostname() != "" && (u.Path == "" || u.Path == "/") &&
-		u.RawQuery == "" && !u.ForceQuery && u.Fragment == "" && isLine(s)
+	u, ok := webURL(s)
+	return ok && (u.Path == "" || u.Path == "/") && u.RawQuery == "" && !u.ForceQuery
 }
 
 func isClamAV(s string) bool {
@@ -190,8 +194,8 @@ func isClamAV(s string) bool {
 }
 
 func isFeedURL(s string) bool {
-	u, err := url.Parse(s)
-	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Hostname() != "" && u.User == nil && u.Fragment == "" && isLine(s)
+	u, ok := webURL(s)
+	return ok && u.User == nil
 }
 
 func isHost(s string) bool { return hostRE.MatchString(s) || ipv6RE.MatchString(s) }

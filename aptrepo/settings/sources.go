@@ -59,13 +59,8 @@ const maxSources = 200
 
 // sources reads a list of sources over the present one.
 func (p *patcher) sources(dst reflect.Value, present Sources, value any, path string) {
-	items, ok := value.([]any)
-	switch {
-	case !ok:
-		p.add(path, "must be a list")
-		return
-	case len(items) > maxSources:
-		p.add(path, "must have at most %d items", maxSources)
+	items, ok := p.items(value, path, maxSources)
+	if !ok {
 		return
 	}
 	list := Sources{}
@@ -99,10 +94,7 @@ func (p *patcher) source(value any, at string) (upstream.Source, bool) {
 		delete(object, "target_distribution") // it serves all of them
 	}
 	s := upstream.Source{Components: []string{"main"}, Architectures: []string{"amd64"}, Enabled: true}
-	inner := patcher{given: map[string]bool{}, unknown: p.unknown}
-	inner.object(reflect.ValueOf(&s).Elem(), object, at+".")
-	p.list = append(p.list, inner.list...)
-	return s, len(inner.list) == 0
+	return s, p.item(reflect.ValueOf(&s).Elem(), object, at)
 }
 
 // keepPassword puts the stored password of the source where Mask stands for it,

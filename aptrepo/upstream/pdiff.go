@@ -56,15 +56,20 @@ func (r *run) patched(ctx context.Context, p packagesFile) (*os.File, error) {
 
 // fetchSmall fetches a file that the Release, or an index of patches, lists.
 func (r *run) fetchSmall(ctx context.Context, e index.FileEntry) ([]byte, error) {
+	return r.inMemory(e.Size, func(f *os.File) error { return r.fetchFile(ctx, e, f) })
+}
+
+// inMemory returns the content of a file of that size, which fetch brings.
+func (r *run) inMemory(size int64, fetch func(f *os.File) error) ([]byte, error) {
 	d, err := r.cache.create()
 	if err != nil {
 		return nil, err
 	}
 	defer d.discard()
-	if err := r.fetchFile(ctx, e, d.File); err != nil {
+	if err := fetch(d.File); err != nil {
 		return nil, err
 	}
-	data := make([]byte, e.Size)
+	data := make([]byte, size)
 	_, err = d.ReadAt(data, 0)
 	return data, err
 }
@@ -126,18 +131,10 @@ func (r *run) applyPatch(ctx context.Context, p packagesFile, base *os.File, nex
 
 // fetchPatch fetches a patch, which archives have under its name only.
 func (r *run) fetchPatch(ctx context.Context, e index.FileEntry) ([]byte, error) {
-	d, err := r.cache.create()
-	if err != nil {
-		return nil, err
-	}
-	defer d.discard()
-	w := wanted{r.dist(e.Path), e.Size, e.SHA256}
-	if err := r.client.download(ctx, r.site, w, d.File, nil); err != nil {
-		return nil, about(e.Path, err)
-	}
-	data := make([]byte, e.Size)
-	_, err = d.ReadAt(data, 0)
-	return data, err
+	return r.inMemory(e.Size, func(f *os.File) error {
+		w := wanted{r.dist(e.Path), e.Size, e.SHA256}
+		return about(e.Path, r.client.download(ctx, r.site, w, f, nil))
+	})
 }
 
 // parsePatchIndex returns the patches that lead from the old text to that of p.

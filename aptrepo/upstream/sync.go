@@ -93,8 +93,9 @@ type Result struct {
 
 // Sync makes the catalogue hold the packages that the source offers now.
 // Nothing is believed that does not follow from a signature by one of the
-// source's keys. Whether the source is enabled is for the caller to ask. Either all packages are replaced or, on an error, none; the
-// source's State says how it went.
+// source's keys. Whether the source is enabled is for the caller to ask. Either
+// all packages are replaced or, on an error, none; the source's State says how
+// it went.
 //
 // An error that is the source's fault is a *Failure. Other errors are those of
 // ctx, of the catalogue and of the local disk; of these the State does not
