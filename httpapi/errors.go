@@ -147,7 +147,6 @@ var errorTable = []struct {
 	{aptrepo.ErrNoFile, 409, "no_file", "The bytes of the package are not kept."},
 	{aptrepo.ErrGroupNotFound, 404, "group_not_found", "The group does not exist."},
 
-	{errSourceNotFound, 404, "source_not_found", "The source does not exist."},
 	{settings.ErrSourceNotFound, 404, "source_not_found", "The source does not exist."},
 	{settings.ErrSourceExists, 409, "source_exists", "A source of this ID exists."},
 	{importer.ErrUnknownSource, 400, "unknown_source", "The source does not exist."},

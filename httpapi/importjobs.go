@@ -36,6 +36,9 @@ type syncArgs struct {
 	SourceID string    `json:"source_id,omitempty"`
 }
 
+func (a orderArgs) actor(ctx context.Context) context.Context { return a.Actor.actor(ctx) }
+func (a syncArgs) actor(ctx context.Context) context.Context  { return a.Actor.actor(ctx) }
+
 func actorOf(c *call) actorJSON { return actorJSON(aptrepo.ActorFrom(c.Context())) }
 
 // ImportKinds are the kinds of jobs by which the API imports, for the Runner
@@ -66,21 +69,13 @@ func report(t *jobs.Task) importer.Progress {
 }
 
 func orderWork(im *importer.Importer, action string, result func([]importer.Result) (any, error)) func(context.Context, *jobs.Task) (any, error) {
-	return func(ctx context.Context, t *jobs.Task) (any, error) {
-		var args orderArgs
-		if err := t.Args(&args); err != nil {
+	return work(func(ctx context.Context, t *jobs.Task, args orderArgs) (any, error) {
+		results, err := im.Import(ctx, action, args.Order, report(t))
+		if err != nil {
 			return nil, err
 		}
-		results, err := im.Import(args.Actor.actor(ctx), action, args.Order, report(t))
-		if err != nil {
-			return nil, failureOf(err)
-		}
-		out, err := result(results)
-		if err != nil {
-			return nil, failureOf(err)
-		}
-		return out, nil
-	}
+		return result(results)
+	})
 }
 
 // fetchJSON is the result of a fetch.
@@ -222,29 +217,26 @@ type syncJSON struct {
 }
 
 func syncWork(im *importer.Importer, action string, scope importer.Scope, updateFeeds UpdateFeeds) func(context.Context, *jobs.Task) (any, error) {
-	return func(ctx context.Context, t *jobs.Task) (any, error) {
-		var args syncArgs
-		if err := t.Args(&args); err != nil {
-			return nil, err
-		}
-		scope.SourceID = args.SourceID
-		results, err := im.Sync(args.Actor.actor(ctx), action, scope, report(t))
+	return work(func(ctx context.Context, t *jobs.Task, args syncArgs) (any, error) {
+		s := scope
+		s.SourceID = args.SourceID
+		results, err := im.Sync(ctx, action, s, report(t))
 		if err != nil {
-			return nil, failureOf(err)
+			return nil, err
 		}
 		var feeds []feedJSON
 		if updateFeeds != nil {
-			if feeds, err = refreshFeeds(args.Actor.actor(ctx), im.Repo, updateFeeds, report(t)); err != nil {
-				return nil, failureOf(err)
+			if feeds, err = refreshFeeds(ctx, im.Repo, updateFeeds, report(t)); err != nil {
+				return nil, err
 			}
 		}
 		out, err := syncResult(results)
 		if err != nil {
-			return nil, failureOf(err)
+			return nil, err
 		}
 		out.Feeds = feeds
 		return out, nil
-	}
+	})
 }
 
 // syncResult fails when every source has, with the first one's error.
@@ -309,17 +301,11 @@ const syncPeriodic = "import_sync"
 // the times of the settings, in place of those it had. Call it again when they
 // change. Every server does so; one of them does the work.
 func ScheduleImports(r *jobs.Runner, s settings.Import) error {
+	cron := s.Schedule
 	if !s.ScheduleEnabled {
-		r.Unschedule(syncPeriodic)
-		return nil
+		cron = ""
 	}
-	zone, err := time.LoadLocation(s.Timezone)
-	if err != nil {
-		return err
-	}
-	return r.Schedule(jobs.Periodic{
-		Name: syncPeriodic, Cron: s.Schedule, Location: zone, Kind: jobSync,
-		Args:    syncArgs{Actor: actorJSON{Name: "system"}},
-		Options: jobs.Options{CreatedBy: "system", Join: "all"},
+	return schedule(r, cron, s.Timezone, jobs.Periodic{
+		Name: syncPeriodic, Kind: jobSync, Args: syncArgs{Actor: actorJSON{Name: "system"}},
 	})
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/repod-io/repod/aptrepo/importer"
 	"github.com/repod-io/repod/aptrepo/resolve"
 	"github.com/repod-io/repod/aptrepo/upstream"
+	"github.com/repod-io/repod/deb"
 )
 
 func (a *api) importSearch(c *call) error {
@@ -150,10 +151,7 @@ type wantedJSON struct {
 	SourceID     *string `json:"source_id" rule:"trim,0..64"`
 }
 
-var (
-	packageNameRE = regexp.MustCompile(`^[a-z0-9][a-z0-9+.-]+$`)
-	groupRE       = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
-)
+var groupRE = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
 
 func (w wantedJSON) request() importer.Request {
 	value := func(s *string) string {
@@ -178,7 +176,7 @@ func (a *api) order(c *call, wanted []wantedJSON, path string, dependencies *boo
 		if path != "" {
 			field = fmt.Sprintf("%s[%d].name", path, i)
 		}
-		if !packageNameRE.MatchString(q.Name) {
+		if !deb.ValidPackageName(q.Name) {
 			faults = append(faults, fault{field, "must be a package name"})
 		}
 		if slices.Contains(o.Packages, q) {

@@ -45,19 +45,24 @@ type artifactRowJSON struct {
 	summaryJSON
 }
 
+// noOrStatus returns what the parameter status may be.
+func noOrStatus() []string {
+	words := []string{""}
+	for _, s := range aptrepo.Statuses() {
+		words = append(words, string(s))
+	}
+	return words
+}
+
 // packageQuery reads the parameters of both listings.
 func packageQuery(r *http.Request) (aptrepo.PackageQuery, paging, error) {
 	q := newQuery(r)
-	statuses := []string{""}
-	for _, s := range aptrepo.Statuses() {
-		statuses = append(statuses, string(s))
-	}
 	p := q.paging()
 	out := aptrepo.PackageQuery{
 		Q:            q.text("q", 128),
 		Distribution: q.word("distribution"),
 		Arch:         q.word("arch"),
-		Status:       aptrepo.Status(q.oneOf("status", statuses...)),
+		Status:       aptrepo.Status(q.oneOf("status", noOrStatus()...)),
 		Section:      q.word("section"),
 		Sort: aptrepo.Sort(q.oneOf("sort", string(aptrepo.SortName), string(aptrepo.SortNameDesc),
 			string(aptrepo.SortUploaded), string(aptrepo.SortUploadedDesc),

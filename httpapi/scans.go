@@ -9,17 +9,12 @@ import (
 
 // countsJSON counts open findings by severity.
 type countsJSON struct {
-	Scanned    bool `json:"scanned"`
-	Critical   int  `json:"critical"`
-	High       int  `json:"high"`
-	Medium     int  `json:"medium"`
-	Low        int  `json:"low"`
-	Negligible int  `json:"negligible"`
-	Unknown    int  `json:"unknown"`
+	Scanned bool `json:"scanned"`
+	severitiesJSON
 }
 
 func newCounts(scanned bool, c aptrepo.SeverityCounts) countsJSON {
-	return countsJSON{scanned, c.Critical, c.High, c.Medium, c.Low, c.Negligible, c.Unknown}
+	return countsJSON{scanned, severitiesJSON(c)}
 }
 
 type severitiesJSON struct {
@@ -103,8 +98,7 @@ func newCVEs(findings []scan.Finding, decisions []aptrepo.Decision, openOnly boo
 // of it.
 func findingStatus(id string, newestFirst []aptrepo.Decision) string {
 	for _, d := range newestFirst {
-		settles := d.Ruling == aptrepo.RulingAccepted || d.Ruling == aptrepo.RulingNotAffected
-		if d.Active && settles && slices.Contains(d.Findings, id) {
+		if d.Settles() && slices.Contains(d.Findings, id) {
 			return string(d.Ruling)
 		}
 	}

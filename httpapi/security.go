@@ -10,7 +10,7 @@ import (
 	"github.com/repod-io/repod/scan"
 )
 
-var severities = []scan.Severity{scan.Critical, scan.High, scan.Medium, scan.Low, scan.Negligible, scan.Unknown}
+var severities = scan.Severities()
 
 // listed reads a list of words separated by commas.
 func listed[T ~string](q *query, name string, allowed []T) []T {
@@ -126,13 +126,9 @@ func worst(c aptrepo.SeverityCounts) *scan.Severity {
 
 func (a *api) posture(c *call) error {
 	q := newQuery(c.Request)
-	statuses := []string{""}
-	for _, s := range aptrepo.Statuses() {
-		statuses = append(statuses, string(s))
-	}
 	p := q.paging()
 	o := aptrepo.PostureQuery{
-		Distribution: q.word("distribution"), Status: aptrepo.Status(q.oneOf("status", statuses...)), Page: p.page, PerPage: p.perPage,
+		Distribution: q.word("distribution"), Status: aptrepo.Status(q.oneOf("status", noOrStatus()...)), Page: p.page, PerPage: p.perPage,
 	}
 	if err := q.err(); err != nil {
 		return err

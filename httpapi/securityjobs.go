@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/repod-io/repod/aptrepo"
@@ -53,6 +54,8 @@ type rescanArgs struct {
 	Feeds bool `json:"feeds,omitempty"`
 }
 
+func (a rescanArgs) actor(ctx context.Context) context.Context { return a.Actor.actor(ctx) }
+
 type changedJSON struct {
 	Name     string         `json:"name"`
 	Version  string         `json:"version"`
@@ -62,20 +65,15 @@ type changedJSON struct {
 }
 
 func rescanWork(repo *aptrepo.Repo, updateFeeds UpdateFeeds) func(context.Context, *jobs.Task) (any, error) {
-	return func(ctx context.Context, t *jobs.Task) (any, error) {
-		var args rescanArgs
-		if err := t.Args(&args); err != nil {
-			return nil, err
-		}
-		ctx = args.Actor.actor(ctx)
+	return work(func(ctx context.Context, t *jobs.Task, args rescanArgs) (any, error) {
 		if args.Feeds && updateFeeds != nil {
 			if _, err := refreshFeeds(ctx, repo, updateFeeds, report(t)); err != nil {
-				return nil, failureOf(err)
+				return nil, err
 			}
 		}
 		done, err := repo.RescanAll(ctx, args.Distribution, args.Status, report(t))
 		if err != nil {
-			return nil, failureOf(err)
+			return nil, err
 		}
 		out := struct {
 			Status  string        `json:"status"`
@@ -88,7 +86,7 @@ func rescanWork(repo *aptrepo.Repo, updateFeeds UpdateFeeds) func(context.Contex
 			out.Changed = append(out.Changed, changedJSON{a.Name, a.Version, a.Arch, c.Previous, a.Status})
 		}
 		return out, nil
-	}
+	})
 }
 
 type feedJSON struct {
@@ -114,24 +112,20 @@ func refreshFeeds(ctx context.Context, repo *aptrepo.Repo, update UpdateFeeds, p
 }
 
 func clamavWork(repo *aptrepo.Repo, update func(context.Context) (clamav.Update, error)) func(context.Context, *jobs.Task) (any, error) {
-	return func(ctx context.Context, t *jobs.Task) (any, error) {
-		var args rescanArgs
-		if err := t.Args(&args); err != nil {
-			return nil, err
-		}
+	return work(func(ctx context.Context, _ *jobs.Task, _ rescanArgs) (any, error) {
 		done, err := update(ctx)
 		e := aptrepo.AuditEntry{Action: "security.clamav_update", Result: aptrepo.ResultSuccess, Detail: done.Result}
 		if err != nil {
 			e.Result, e.Detail = aptrepo.ResultFailure, oneLine(err.Error())
 		}
-		if err := repo.Record(args.Actor.actor(ctx), e); err != nil {
-			return nil, failureOf(err)
+		if err := repo.Record(ctx, e); err != nil {
+			return nil, err
 		}
 		if errors.Is(err, ErrNoScanner) {
-			return nil, failureOf(errNoScanner)
+			return nil, errNoScanner
 		}
 		if err != nil {
-			return nil, failureOf(newProblem(http.StatusBadGateway, "clamav_update_failed", "The signatures could not be updated: %s", oneLine(err.Error())))
+			return nil, newProblem(http.StatusBadGateway, "clamav_update_failed", "The signatures could not be updated: %s", oneLine(err.Error()))
 		}
 		return struct {
 			Status           string    `json:"status"`
@@ -139,7 +133,7 @@ func clamavWork(repo *aptrepo.Repo, update func(context.Context) (clamav.Update,
 			SignatureDate    timestamp `json:"signature_date"`
 			Output           string    `json:"output"`
 		}{done.Result, done.Status.SignatureVersion, timestamp(done.Status.SignatureDate), done.Output}, nil
-	}
+	})
 }
 
 // errNoScanner has no Retry-After: it does not pass.
@@ -186,11 +180,7 @@ func (a *api) rescanAll(c *call) error {
 	args := rescanArgs{Actor: actorOf(c)}
 	if in.Status != nil {
 		args.Status = aptrepo.Status(*in.Status)
-		known := false
-		for _, s := range aptrepo.Statuses() {
-			known = known || s == args.Status
-		}
-		if !known {
+		if !slices.Contains(aptrepo.Statuses(), args.Status) {
 			return invalid(fault{"status", "must be a status of packages"})
 		}
 	}
@@ -209,17 +199,7 @@ const rescanPeriodic = "rescan"
 // ScheduleRescans makes a Runner, which knows SafetyKinds, fetch vulnerability
 // data and scan everything again at the times of the settings.
 func ScheduleRescans(r *jobs.Runner, s *settings.Settings) error {
-	if s.Scan.RescanCron == "" {
-		r.Unschedule(rescanPeriodic)
-		return nil
-	}
-	zone, err := time.LoadLocation(s.Import.Timezone)
-	if err != nil {
-		return err
-	}
-	return r.Schedule(jobs.Periodic{
-		Name: rescanPeriodic, Cron: s.Scan.RescanCron, Location: zone, Kind: jobRescan,
-		Args:    rescanArgs{Actor: actorJSON{Name: "system"}, Feeds: true},
-		Options: jobs.Options{CreatedBy: "system", Join: "all"},
+	return schedule(r, s.Scan.RescanCron, s.Import.Timezone, jobs.Periodic{
+		Name: rescanPeriodic, Kind: jobRescan, Args: rescanArgs{Actor: actorJSON{Name: "system"}, Feeds: true},
 	})
 }

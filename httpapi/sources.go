@@ -13,8 +13,6 @@ import (
 	"github.com/repod-io/repod/aptrepo/upstream"
 )
 
-var errSourceNotFound = errors.New("no such source in the path")
-
 func (a *api) syncStatus(c *call) error {
 	found, err := a.Import.Status(c.Context())
 	if err != nil {
@@ -72,7 +70,7 @@ func (a *api) syncOne(c *call) error {
 	id := c.vars["source_id"]
 	if _, err := a.Import.Select(importer.Scope{SourceID: id}); err != nil {
 		if errors.Is(err, importer.ErrUnknownSource) {
-			return errSourceNotFound
+			return settings.ErrSourceNotFound
 		}
 		return err
 	}

@@ -28,6 +28,41 @@ func (j actorJSON) actor(ctx context.Context) context.Context {
 	return aptrepo.WithActor(ctx, aptrepo.Actor(j))
 }
 
+// work is the work of a kind of jobs: what f does with their arguments, for whom
+// they act. Errors end a job as failureOf has it.
+func work[A interface {
+	actor(ctx context.Context) context.Context
+}](f func(ctx context.Context, t *jobs.Task, args A) (any, error)) func(context.Context, *jobs.Task) (any, error) {
+	return func(ctx context.Context, t *jobs.Task) (any, error) {
+		var args A
+		if err := t.Args(&args); err != nil {
+			return nil, err
+		}
+		out, err := f(args.actor(ctx), t, args)
+		if err != nil {
+			return nil, failureOf(err)
+		}
+		return out, nil
+	}
+}
+
+// schedule makes a Runner do work at the times of a cron expression in a time
+// zone, and never when that is "". Every server does so; one of them does the
+// work.
+func schedule(r *jobs.Runner, cron, timezone string, p jobs.Periodic) error {
+	if cron == "" {
+		r.Unschedule(p.Name)
+		return nil
+	}
+	zone, err := time.LoadLocation(timezone)
+	if err != nil {
+		return err
+	}
+	p.Cron, p.Location = cron, zone
+	p.Options = jobs.Options{CreatedBy: "system", Join: "all"}
+	return r.Schedule(p)
+}
+
 // A workload is a job that a request asks for.
 type workload struct {
 	kind string
