@@ -69,15 +69,19 @@ func TestPlans(t *testing.T) {
 		{"an architecture by name", "", "app 1; Depends: a:i386 \n a 2 \n a 1 i386; Depends: b \n b 1 i386 \n b 1",
 			"import app 1, import a 1 i386, import b 1 i386"},
 	} {
-		t.Run(tt.name, func(t *testing.T) {
-			plan, err := resolveText(t, app(), tt.target, tt.offers)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if got := show(plan); got != tt.want {
-				t.Errorf("got  %s\nwant %s", got, tt.want)
-			}
-		})
+		t.Run(tt.name, func(t *testing.T) { checkPlan(t, tt.target, tt.offers, tt.want) })
+	}
+}
+
+// checkPlan compares the plan for app with what it should be, as show renders it.
+func checkPlan(t *testing.T, target, offers, want string) {
+	t.Helper()
+	plan, err := resolveText(t, app(), target, offers)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := show(plan); got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
 	}
 }
 

@@ -133,19 +133,7 @@ func TestSegmentOfManyBlocks(t *testing.T) {
 			w.row("bookworm", name, row{vulns: []vulnID{vulnID(i)}, ref: ref, note: strings.Repeat("n", 40)})
 		}
 	}
-	if err := w.finish(); err != nil {
-		t.Fatal(err)
-	}
-	f, err := root.Open("x")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	info, _ := f.Stat()
-	s, err := openSegment(f, info.Size())
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := finished(t, root, w)
 	if len(s.blocks) < 8 {
 		t.Errorf("%d blocks: too few to tell anything", len(s.blocks))
 	}
@@ -173,6 +161,28 @@ func TestSegmentOfManyBlocks(t *testing.T) {
 	}
 }
 
+// finished returns the segment that was written to file x.
+func finished(t *testing.T, root *os.Root, w *segmentWriter) *segment {
+	t.Helper()
+	if err := w.finish(); err != nil {
+		t.Fatal(err)
+	}
+	f, err := root.Open("x")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { f.Close() })
+	info, err := f.Stat()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := openSegment(f, info.Size())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
 // parse runs a feed through its parser. What it accepts must make a segment that
 // opens again, with the same rows.
 func parse(t *testing.T, kind Kind, data []byte) {
@@ -187,19 +197,7 @@ func parse(t *testing.T, kind Kind, data []byte) {
 	if db.parse(input{t.Context(), root, db.Limits}, Feed{Kind: kind, Data: bytes.NewReader(data)}, w, tally) != nil {
 		return
 	}
-	if err := w.finish(); err != nil {
-		t.Fatal(err)
-	}
-	f, err := root.Open("x")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	info, _ := f.Stat()
-	s, err := openSegment(f, info.Size())
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := finished(t, root, w)
 	readAll(t, s, w)
 }
 
