@@ -34,6 +34,9 @@ func cleanStanza(text []byte) ([]byte, error) {
 	if bytes.ContainsFunc(text, isControl) {
 		return nil, fmt.Errorf("%w: control character in it", ErrStanza)
 	}
+	if bytes.HasPrefix(text, []byte{' '}) || bytes.HasPrefix(text, []byte{'\t'}) {
+		return nil, fmt.Errorf("%w: it begins within a field", ErrStanza)
+	}
 	var seen [len(idFields)]bool
 	last := -1
 	for line := range bytes.Lines(text) {

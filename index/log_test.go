@@ -178,6 +178,7 @@ func TestUnfitStanzas(t *testing.T) {
 		"package twice":    good + "PACKAGE: b\n",
 		"long version":     "Package: a\nVersion: 1\n 2\nArchitecture: all\n",
 		"leading newline":  "\n" + good,
+		"leading space":    " x\n" + good,
 		"too long":         good + "Description: " + strings.Repeat("x", maxStanza) + "\n",
 		"form feed line":   good + "Description: a\n \f\n b\n",
 		"colon at the end": good + ": x\n",
