@@ -108,7 +108,7 @@ func (p *program) printCheckups(found checkups, asJSON bool) error {
 }
 
 // examine checks the local parts of a repository.
-func (c *storeConfig) examine(ctx context.Context, found *checkups) {
+func (c *serveConfig) examine(ctx context.Context, found *checkups) {
 	found.add("data directory", c.dataDir, checkDataDir(c.dataDir))
 	detail, err := freeSpace(c.dataDir)
 	found.add("disk space", detail, err)
@@ -133,6 +133,26 @@ func (c *storeConfig) examine(ctx context.Context, found *checkups) {
 	found.add("storage", c.files+": files can be written, read and deleted", health.Storage)
 	detail, err = signingKey(ctx, o.repo, time.Now())
 	found.add("signing", detail, errors.Join(health.Signing, err))
+	c.examineScanner(ctx, o, found)
+}
+
+// examineScanner checks the clamd of the settings, if they have one.
+func (c *serveConfig) examineScanner(ctx context.Context, o *opened, found *checkups) {
+	c.log = slog.New(slog.DiscardHandler)
+	set, err := c.liveSettings(ctx, o)
+	if err != nil {
+		found.add("settings", "", err)
+		return
+	}
+	clamd := (&scanning{config: c, set: set}).clamd()
+	if clamd == nil {
+		return
+	}
+	s := clamd.Status(ctx)
+	if s.Detail != "" {
+		err = errors.New(s.Detail)
+	}
+	found.add("malware", "ClamAV "+s.EngineVersion, err)
 }
 
 func checkDataDir(path string) error {

@@ -30,6 +30,9 @@ type scanning struct {
 	transport http.RoundTripper
 
 	updating sync.Mutex // one update of signatures at a time
+
+	mu   sync.Mutex
+	last *clamav.Scanner // what clamd returned last; it remembers what it has probed
 }
 
 // startScanning lets the repository scan what is published.
@@ -60,10 +63,13 @@ func (s *scanning) clamd() *clamav.Scanner {
 	if now.ClamAVAddress == "" {
 		return nil
 	}
-	return &clamav.Scanner{
-		Address: now.ClamAVAddress, Timeout: time.Duration(now.ClamAVTimeoutSeconds) * time.Second,
-		MaxStream: s.set.Current().MaxUploadBytes, Dial: s.config.dialScanner,
+	timeout, most := time.Duration(now.ClamAVTimeoutSeconds)*time.Second, s.set.Current().MaxUploadBytes
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if l := s.last; l == nil || l.Address != now.ClamAVAddress || l.Timeout != timeout || l.MaxStream != most {
+		s.last = &clamav.Scanner{Address: now.ClamAVAddress, Timeout: timeout, MaxStream: most, Dial: s.config.dialScanner}
 	}
+	return s.last
 }
 
 // dialScanner connects to clamd: by TCP where the policy allows, or to a socket

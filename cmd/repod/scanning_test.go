@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"io"
 	"mime/multipart"
 	"net/http"
 	"net/http/httptest"
@@ -20,20 +21,29 @@ import (
 // send uploads a package.
 func (s *testServer) send(t *testing.T, token, codename string, p debtest.Package) (int, string) {
 	t.Helper()
-	var body bytes.Buffer
-	w := multipart.NewWriter(&body)
-	if err := w.WriteField("distribution", codename); err != nil {
-		t.Fatal(err)
-	}
-	part, err := w.CreateFormFile("file", "x.deb")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := part.Write(p.Build()); err != nil {
-		t.Fatal(err)
-	}
-	w.Close()
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.url+"/upload/", &body)
+	return s.sendFile(t, token, codename, bytes.NewReader(p.Build()))
+}
+
+// sendFile uploads a package as it is read.
+func (s *testServer) sendFile(t *testing.T, token, codename string, p io.Reader) (int, string) {
+	t.Helper()
+	body, pipe := io.Pipe()
+	w := multipart.NewWriter(pipe)
+	go func() {
+		err := w.WriteField("distribution", codename)
+		var part io.Writer
+		if err == nil {
+			part, err = w.CreateFormFile("file", "x.deb")
+		}
+		if err == nil {
+			_, err = io.Copy(part, p)
+		}
+		if err == nil {
+			err = w.Close()
+		}
+		pipe.CloseWithError(err)
+	}()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.url+"/upload/", body)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -55,6 +65,55 @@ func patchSettings(t *testing.T, s *testServer, token, patch string) {
 	t.Helper()
 	if status, body := s.call(t, "PATCH", "/settings/", token, patch); status != 200 {
 		t.Fatalf("%d %s", status, body)
+	}
+}
+
+// A large package is scanned to its end.
+func TestLargeUpload(t *testing.T) {
+	size := int64(20 << 20)
+	if os.Getenv("REPOD_LONG") != "" || os.Getenv("CI") == "true" {
+		size = 200 << 20
+	}
+	clamd := clamdtest.Start(t, "StreamMaxLength 1025M", "MaxFileSize 1025M", "MaxScanSize 1025M", "AlertExceedsMax yes")
+	s := startServer(t, "--distributions", "jammy", "--rate-limits", "off")
+	token, err := makeToken(s.url, "admin", testPassword)
+	if err != nil {
+		t.Fatal(err)
+	}
+	patchSettings(t, s, token, fmt.Sprintf(`{"scan":{"clamav_address":%q}}`, clamd.Unix))
+	status, body := s.sendFile(t, token, "jammy", debtest.Large(debtest.Package{Name: "bad"}, size, clamdtest.EICAR()))
+	if status != 422 || !strings.Contains(body, `"code":"rejected_malware"`) {
+		t.Errorf("infected: %d %s", status, body)
+	}
+	status, body = s.sendFile(t, token, "jammy", debtest.Large(debtest.Package{Name: "good"}, size, "clean"))
+	if status != 201 || !strings.Contains(body, `"malware":{"status":"clean"`) {
+		t.Errorf("clean: %d %s", status, body)
+	}
+}
+
+// doctor and the status tell of a clamd that does not say when it stops at a limit,
+// and what it leaves open is decided by a person.
+func TestSilentClamd(t *testing.T) {
+	clamd := clamdtest.Start(t)
+	s := startServer(t, "--distributions", "jammy", "--rate-limits", "off")
+	token, err := makeToken(s.url, "admin", testPassword)
+	if err != nil {
+		t.Fatal(err)
+	}
+	patchSettings(t, s, token, fmt.Sprintf(`{"scan":{"fail_policy":"review","clamav_address":%q}}`, clamd.Unix))
+	if _, body := s.call(t, "GET", "/security/clamav/status", token, ""); !strings.Contains(body, "AlertExceedsMax") {
+		t.Errorf("status: %s", body)
+	}
+	_, stdout, _ := invoke(t, nil, "doctor", "--data-dir", filepath.Join(filepath.Dir(s.log), "data"))
+	if !strings.Contains(stdout, "FAIL  malware") {
+		t.Errorf("doctor: %s", stdout)
+	}
+	p := debtest.Package{Name: "tool", Files: map[string]string{"usr/a.jar": "PK\x05\x06" + strings.Repeat("\x00", 18)}}
+	if status, body := s.send(t, token, "jammy", p); status != 202 {
+		t.Errorf("%d %s", status, body)
+	}
+	if _, body := s.call(t, "GET", "/packages/tool/1.0", token, ""); !strings.Contains(body, "AlertExceedsMax") {
+		t.Errorf("%s", body)
 	}
 }
 

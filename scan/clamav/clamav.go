@@ -28,14 +28,17 @@
 // to what exceeds them. It has to be told otherwise:
 //
 //	AlertExceedsMax yes            # else what is too deep or too large inside is OK
-//	AlertEncrypted yes             # else what is encrypted is OK
+//	AlertEncrypted yes             # else what is encrypted is OK, but for zip files, which we know
 //	StreamMaxLength 100M           # at least Scanner.MaxStream
 //	MaxFileSize 100M               # likewise
 //	MaxScanSize 400M               # of archives, unpacked
 //	ConcurrentDatabaseReload yes   # else scans wait for new signatures
 //
-// [Scanner.Probe] finds out whether the first of these is set. clamd writes
-// each file to its TemporaryDirectory, which is best in memory.
+// [Scanner.Probe] finds out whether the first of these is set. Where it is not,
+// the OK of clamd is no proof for archives and for files of more than 100 MiB, and
+// packages with such are Incomplete; those that clamd unpacks without their
+// looking like archives (documents, mail) are not known. clamd writes each file to
+// its TemporaryDirectory, which is best in memory.
 package clamav
 
 import (
@@ -71,6 +74,8 @@ type Scanner struct {
 	// with the limits of clamd, which calls files over MaxFileSize OK unless it
 	// is told otherwise (see the package comment).
 	MaxStream int64
+
+	probed probes
 }
 
 var _ scan.Scanner = (*Scanner)(nil)

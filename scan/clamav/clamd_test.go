@@ -212,34 +212,6 @@ func TestManyFiles(t *testing.T) {
 	t.Logf("%.0f files per second", 12001/time.Since(start).Seconds())
 }
 
-// bigPackage writes a package with a file of size bytes that ends in tail, none
-// of which is ever in memory as a whole.
-func bigPackage(size int64, tail string) io.Reader {
-	small := debtest.Package{}
-	head := debtest.Header{Name: "usr/big", Size: &size}.Block()
-	padding := (debtest.BlockSize - size%debtest.BlockSize) % debtest.BlockSize
-	member := int64(len(head)) + size + padding + 2*debtest.BlockSize
-	var ar debtest.Ar
-	ar.Member("debian-binary", []byte("2.0\n")).Member("control.tar", small.ControlTar())
-	ar.Raw(string(debtest.ArHeader{Name: "data.tar", Size: fmt.Sprint(member)}.Bytes()))
-	return io.MultiReader(bytes.NewReader(ar.Bytes()), bytes.NewReader(head),
-		io.LimitReader(&repeated{text: []byte("all work and no play\n")}, size-int64(len(tail))), strings.NewReader(tail),
-		bytes.NewReader(make([]byte, padding+2*debtest.BlockSize)))
-}
-
-type repeated struct {
-	text []byte
-	at   int
-}
-
-func (r *repeated) Read(p []byte) (int, error) {
-	for i := range p {
-		p[i] = r.text[r.at]
-		r.at = (r.at + 1) % len(r.text)
-	}
-	return len(p), nil
-}
-
 func TestLargePackage(t *testing.T) {
 	size := int64(20 << 20)
 	if os.Getenv("REPOD_LONG") != "" || os.Getenv("CI") == "true" {
@@ -247,10 +219,10 @@ func TestLargePackage(t *testing.T) {
 	}
 	clamd := clamdtest.Start(t, "StreamMaxLength 500M", "MaxFileSize 500M", "MaxScanSize 500M", "AlertExceedsMax yes")
 	s := &clamav.Scanner{Address: clamd.Unix, MaxStream: 500 << 20}
-	if got := scanned(t, s, bigPackage(size, "clean")); got.Status != scan.Clean {
+	if got := scanned(t, s, debtest.Large(debtest.Package{}, size, "clean")); got.Status != scan.Clean {
 		t.Errorf("clean: got %+v", got)
 	}
-	if got := scanned(t, s, bigPackage(size, clamdtest.EICAR())); got.Status != scan.Infected || got.Path != "usr/big" {
+	if got := scanned(t, s, debtest.Large(debtest.Package{}, size, clamdtest.EICAR())); got.Status != scan.Infected || got.Path != "usr/big" {
 		t.Errorf("infected: got %+v", got)
 	}
 }
@@ -333,6 +305,53 @@ func TestProbe(t *testing.T) {
 		got, err := (&clamav.Scanner{Address: clamd.Unix}).Probe(t.Context())
 		if err != nil || got != alerts {
 			t.Errorf("alerts %v: got %v, %v", alerts, got, err)
+		}
+	}
+}
+
+// A clamd that does not say so when it stops at a limit has to be believed for
+// files within its limits only.
+func TestSilentClamd(t *testing.T) {
+	gz := func(content string) string {
+		var b bytes.Buffer
+		w := gzip.NewWriter(&b)
+		_, _ = io.WriteString(w, content) // a Buffer takes everything
+		_ = w.Close()
+		return b.String()
+	}
+	deep := clamdtest.EICAR()
+	for i := range 25 {
+		deep = zipped(fmt.Sprint(i, ".zip"), deep)
+	}
+	for _, tt := range []struct {
+		name, content string
+		want          scan.MalwareStatus // where clamd alerts, it is clean
+	}{
+		{"plain", "plain", scan.Clean},
+		{"text.gz", gz("a changelog"), scan.Clean},
+		{"bomb.gz", gz(strings.Repeat("x", 1<<20)) + strings.Repeat("y", 100<<10), scan.Incomplete},
+		{"a.tar.gz", tarGz("x", "y"), scan.Incomplete},
+		{"a.gz.gz", gz(gz("text")), scan.Incomplete},
+		{"a.zip", zipped("x", "y"), scan.Incomplete},
+		{"deep.zip", deep, scan.Incomplete},
+		{"secret.zip", encrypted(zipped("x", "y")), scan.Incomplete},
+		{"late.zip", zipped("x", "y") + encrypted(zipped("x", "y")), scan.Incomplete},
+	} {
+		pkg := debtest.Package{Files: map[string]string{"usr/" + tt.name: tt.content}}.Build()
+		for _, alerts := range []bool{false, true} {
+			clamd := clamdtest.Start(t, fmt.Sprintf("AlertExceedsMax %v", alerts))
+			s := &clamav.Scanner{Address: clamd.Unix}
+			want := tt.want
+			if alerts && !strings.Contains("deep.zip secret.zip late.zip", tt.name) {
+				want = scan.Clean
+			}
+			got := scanned(t, s, bytes.NewReader(pkg))
+			if got.Status != want || want == scan.Incomplete && got.Path != "usr/"+tt.name {
+				t.Errorf("%s, alerts %v: got %+v, want %s", tt.name, alerts, got, want)
+			}
+			if st := s.Status(t.Context()); !st.Available || (st.Detail == "") != alerts {
+				t.Errorf("alerts %v: status %+v", alerts, st)
+			}
 		}
 	}
 }

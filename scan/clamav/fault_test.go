@@ -255,7 +255,7 @@ func TestNonsenseInTheMiddle(t *testing.T) {
 	})
 	defer close(leave)
 	start := time.Now()
-	got := scanned(t, &clamav.Scanner{Address: address, Timeout: time.Minute}, bigPackage(64<<20, ""))
+	got := scanned(t, &clamav.Scanner{Address: address, Timeout: time.Minute}, debtest.Large(debtest.Package{}, 64<<20, ""))
 	if took := time.Since(start); got.Status != scan.Failed || took > 30*time.Second {
 		t.Errorf("got %+v after %v", got, took)
 	}

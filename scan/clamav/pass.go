@@ -23,6 +23,8 @@ type pass struct {
 	session *session
 	results results // of sessions before
 	engine  string  // of the last session that has told
+	// doubtful is the first file whose OK proves nothing unless clamd alerts.
+	doubtful string
 }
 
 // Open implements [scan.Pass].
@@ -44,7 +46,7 @@ func (p *pass) Open(f deb.File) (io.WriteCloser, error) {
 	if err := p.session.start(path); err != nil {
 		return nil, err
 	}
-	return &stream{session: p.session}, nil
+	return &stream{session: p.session, pass: p, path: path, look: look{size: f.Size}}, nil
 }
 
 // infected reports whether there is nothing worse to find.
@@ -96,6 +98,9 @@ func (p *pass) Finish(err error) scan.Report {
 		err = context.Cause(p.ctx) // which has closed the connection
 	}
 	p.retire()
+	if err == nil && p.doubtful != "" && p.results.malware().Status == scan.Clean {
+		err = p.settle()
+	}
 	if err != nil {
 		p.results.failed(err.Error())
 	}
@@ -111,9 +116,14 @@ func (p *pass) Abort() { p.session.close() }
 type stream struct {
 	session *session
 	refused bool // clamd does not want the rest, and has said why
+
+	pass *pass
+	path string
+	look look
 }
 
 func (s *stream) Write(p []byte) (int, error) {
+	s.look.see(p)
 	if err := s.try(s.session.send(p)); err != nil {
 		return 0, err
 	}
@@ -121,6 +131,7 @@ func (s *stream) Write(p []byte) (int, error) {
 }
 
 func (s *stream) Close() error {
+	s.pass.saw(s.path, &s.look)
 	if s.refused {
 		return nil
 	}

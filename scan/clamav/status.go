@@ -24,12 +24,31 @@ type Status struct {
 	// SignatureDate is when those were made; zero if there are none. clamd
 	// prints its local time without saying which, and it is taken for UTC.
 	SignatureDate time.Time
-	Detail        string // why clamd is not available
+	// Detail says why clamd is not available, or not to be relied on: it has the
+	// limits that Probe is about.
+	Detail string
 }
 
 // Status asks clamd. It takes no longer than Timeout or half a minute,
 // whichever is shorter.
 func (s *Scanner) Status(ctx context.Context) Status {
+	ctx, cancel := context.WithTimeout(ctx, min(s.timeout(), 30*time.Second))
+	defer cancel()
+	st := s.version(ctx)
+	if !st.Available {
+		return st
+	}
+	switch alerts, err := s.alerts(ctx); {
+	case err != nil:
+		st.Detail = err.Error()
+	case !alerts:
+		st.Detail = silent
+	}
+	return st
+}
+
+// version asks clamd whether it is there.
+func (s *Scanner) version(ctx context.Context) Status {
 	ctx, cancel := context.WithTimeout(ctx, min(s.timeout(), 30*time.Second))
 	defer cancel()
 	pong, err := s.ask(ctx, "PING", nil)
@@ -140,7 +159,7 @@ func (s *Scanner) Reload(ctx context.Context, before Status, wait time.Duration)
 	defer end.Stop()
 	for {
 		// A clamd that scans and loads by turns is silent meanwhile.
-		st := s.Status(ctx)
+		st := s.version(ctx)
 		if st.Available && !st.same(before) {
 			return st, nil
 		}

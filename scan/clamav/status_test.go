@@ -41,7 +41,9 @@ func TestStatus(t *testing.T) {
 		{"PONG", "", clamav.Status{Detail: "clamd hung up on VERSION"}},
 	} {
 		address := clamdtest.Fake(t, func(c *clamdtest.Conn) {
-			answer := map[string]string{"PING": tt.pong, "VERSION": tt.version}[c.Command()]
+			answer := map[string]string{
+				"PING": tt.pong, "VERSION": tt.version, "INSTREAM": "stream: Heuristics.Limits.Exceeded.MaxRecursion FOUND",
+			}[c.Command()]
 			if answer != "" {
 				c.Say(answer)
 			}
@@ -53,7 +55,7 @@ func TestStatus(t *testing.T) {
 }
 
 func TestStatusOfClamd(t *testing.T) {
-	clamd := clamdtest.Start(t)
+	clamd := clamdtest.Start(t, "AlertExceedsMax yes")
 	s := &clamav.Scanner{Address: clamd.TCP}
 	if got := s.Status(t.Context()); !got.Available || got.EngineVersion == "" || got.Detail != "" {
 		t.Errorf("got %+v", got)
@@ -160,7 +162,7 @@ func TestUpdateWithoutClamd(t *testing.T) {
 // A new signature is found after a reload, by a clamd whose version does not
 // change for it.
 func TestReloadOfClamd(t *testing.T) {
-	clamd := clamdtest.Start(t)
+	clamd := clamdtest.Start(t, "AlertExceedsMax yes")
 	s := &clamav.Scanner{Address: clamd.Unix}
 	pkg := debtest.Package{Files: map[string]string{"a": "some new malware\n"}}.Build()
 	if got := scanned(t, s, bytes.NewReader(pkg)); got.Status != scan.Clean {

@@ -56,7 +56,7 @@ func (u *Updater) Update(ctx context.Context) (Update, error) {
 		return Update{}, ErrUpdating
 	}
 	defer u.running.Unlock()
-	before := u.Scanner.Status(ctx)
+	before := u.Scanner.version(ctx)
 	var output tail
 	err := u.Run(ctx, &output)
 	result := Update{Output: output.text()}
