@@ -88,9 +88,13 @@ type assessment struct {
 // assess holds the report on an artifact, and its known vulnerabilities, against
 // the policy of a distribution.
 func (r *Repo) assess(ctx context.Context, a *Artifact, d Distribution, report scan.Report, official bool) (assessment, error) {
-	out := assessment{scan: Scan{Official: official, Engine: report.Malware.Engine, Detail: report.Malware.Detail, Components: report.Components}}
+	m := report.Malware
+	out := assessment{scan: Scan{Official: official, Engine: m.Engine, Detail: m.Detail, Components: report.Components}}
 	s := &out.scan
-	s.Malware, s.Signature = report.Malware.Status, report.Malware.Signature
+	s.Malware, s.Signature = m.Status, m.Signature
+	if m.Detail != "" && m.Path != "" {
+		s.Detail = m.Path + ": " + m.Detail
+	}
 	data, err := r.vulnerabilityData(ctx)
 	if err != nil {
 		return out, err
@@ -105,6 +109,17 @@ func (r *Repo) assess(ctx context.Context, a *Artifact, d Distribution, report s
 	out.rule(r.policy(d.Codename))
 	s.Verdict = out.verdict
 	return out, nil
+}
+
+// detail says more about the reason of the status.
+func (out *assessment) detail() string {
+	switch out.reason {
+	case ReasonMalware:
+		return out.scan.Signature
+	case ReasonScanner:
+		return out.scan.Detail
+	}
+	return ""
 }
 
 // vulnerabilityData describes what match works on. It may cost as much as a match,

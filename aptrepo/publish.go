@@ -193,7 +193,7 @@ func (in *incoming) enter(ctx context.Context, d Distribution) (Published, int64
 	if in.found, err = in.repo.assess(ctx, &in.artifact, d, in.report, official); err != nil {
 		return Published{}, 0, err
 	}
-	in.artifact.Status, in.artifact.StatusReason = in.found.status, in.found.reason
+	in.artifact.Status, in.artifact.StatusReason, in.artifact.StatusDetail = in.found.status, in.found.reason, in.found.detail()
 	refused := in.refusal()
 	if refused != nil && in.found.refused != ErrVulnerable {
 		if in.found.refused == ErrMalware {

@@ -223,8 +223,8 @@ type PostureQuery struct {
 	Distribution string // published there, or to be published there
 	Status       Status
 	// Queue selects those that wait for somebody: PendingReview, and Rejected
-	// for reason "cve" without any decision. The order is then: rejected ones
-	// first, then those uploaded longest ago.
+	// for reason "cve" without any decision since it was uploaded. The order is
+	// then: rejected ones first, then those uploaded longest ago.
 	Queue   bool
 	Page    int // from 1; default 1
 	PerPage int // default 50

@@ -115,7 +115,7 @@ func (t *tx) settlePart(ids []int64) error {
 // inQueue are the values of postures.queue.
 const inQueue = `CASE WHEN a.status = 'pending_review' THEN 2
 	WHEN a.status = 'rejected' AND a.status_reason = 'cve' AND NOT EXISTS (SELECT 1 FROM decisions d
-		WHERE d.name = a.name AND d.version_key = a.version_key AND d.arch = a.arch) THEN 1 ELSE 0 END`
+		WHERE d.name = a.name AND d.version_key = a.version_key AND d.arch = a.arch AND d.decided_at >= a.uploaded_at) THEN 1 ELSE 0 END`
 
 // worstOf are the values of postures.worst: by severity those with open
 // findings, then what was never covered, then what is clean.

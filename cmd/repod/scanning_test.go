@@ -112,7 +112,7 @@ func TestSilentClamd(t *testing.T) {
 	if status, body := s.send(t, token, "jammy", p); status != 202 {
 		t.Errorf("%d %s", status, body)
 	}
-	if _, body := s.call(t, "GET", "/packages/tool/1.0", token, ""); !strings.Contains(body, "AlertExceedsMax") {
+	if _, body := s.call(t, "GET", "/artifacts/tool/1.0", token, ""); !strings.Contains(body, "AlertExceedsMax") {
 		t.Errorf("%s", body)
 	}
 }

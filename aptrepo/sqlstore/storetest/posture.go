@@ -305,8 +305,8 @@ func postureOrder(p *probe) {
 	check(aptrepo.PostureQuery{Distribution: "jammy"}, "d 1 all", "1: {Critical:0 High:0 Medium:1 Low:0 Negligible:1 Unknown:0} 1/0 0")
 }
 
-// "PendingReview, and Rejected for reason cve without any decision: rejected ones
-// first, then those uploaded longest ago."
+// "PendingReview, and Rejected for reason cve without any decision since it was
+// uploaded: rejected ones first, then those uploaded longest ago."
 func postureQueue(p *probe) {
 	p.distributions("jammy")
 	ids := p.stock("a 1 all status=pending_review uploaded=5", "b 1 all uploaded=3", "c 1 all uploaded=9", "d 1 all uploaded=2",
@@ -324,6 +324,9 @@ func postureQueue(p *probe) {
 		p.equal("sums of the queue "+what, p.sums(aptrepo.PostureQuery{Queue: true}), sums)
 	}
 	queue("at first", "f 1.0 all, b 1 all, c 1 all, e 1 all, a 1 all", "5: {Critical:0 High:1 Medium:0 Low:0 Negligible:0 Unknown:0} 1/4 3")
+	p.putDecisions(d)
+	queue("with a decision about an earlier upload", "f 1.0 all, b 1 all, c 1 all, e 1 all, a 1 all", "5: {Critical:0 High:1 Medium:0 Low:0 Negligible:0 Unknown:0} 1/4 3")
+	d.DecidedAt = at(1)
 	p.putDecisions(d)
 	queue("with a decision", "b 1 all, c 1 all, e 1 all, a 1 all", "4: {Critical:0 High:1 Medium:0 Low:0 Negligible:0 Unknown:0} 1/3 2")
 	d.Active = false

@@ -272,10 +272,12 @@ func (c *clinic) waits(a aptrepo.Artifact) int {
 	switch {
 	case a.Status == aptrepo.PendingReview:
 		return 2
-	case a.Status == aptrepo.Rejected && a.StatusReason == "cve" && len(c.decisions[a.Key()]) == 0:
-		return 1
+	case a.Status != aptrepo.Rejected || a.StatusReason != "cve":
+		return 0
+	case slices.ContainsFunc(c.decisions[a.Key()], func(d aptrepo.Decision) bool { return !d.DecidedAt.Before(a.UploadedAt) }):
+		return 0
 	}
-	return 0
+	return 1
 }
 
 // byPosture orders artifacts, the worst first.
