@@ -204,8 +204,29 @@ func (a *api) authorize(c *call) error {
 	}
 	actor.Distributions, actor.Packages = c.who.Scope(), c.who.Packages()
 	c.Request = c.WithContext(aptrepo.WithActor(c.Context(), actor))
-	return c.need(c.route.role)
+	if err := c.need(c.route.role); err != nil {
+		return err
+	}
+	if c.route.role == auth.Admin && c.route.method != http.MethodGet && !grants[c.route.pattern] && c.narrowed() {
+		return errNarrowed
+	}
+	return nil
 }
+
+// grants are the routes of admins where package auth sees to it that nobody gives
+// what is not theirs.
+var grants = map[string]bool{
+	"/auth/api-tokens": true, "/auth/api-tokens/{token_id}": true,
+	"/auth/trusted-publishers": true, "/auth/trusted-publishers/{publisher_id}": true,
+}
+
+// errNarrowed keeps tokens from giving themselves what they lack, by way of a new
+// user or other settings.
+var errNarrowed = newProblem(http.StatusForbidden, "token_scope",
+	"A token that is narrowed to distributions or package names may not change users, sources, keys or settings.")
+
+// narrowed reports whether the caller may write to a part of the repository only.
+func (c *call) narrowed() bool { return len(c.who.Scope())+len(c.who.Packages()) > 0 }
 
 // need checks the caller's role.
 func (c *call) need(role auth.Role) error {

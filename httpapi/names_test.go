@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"fmt"
+	"net/http"
 	"strings"
 	"testing"
 
@@ -97,6 +98,28 @@ func TestNamePatterns(t *testing.T) {
 	f.json("POST", "/auth/api-tokens", narrow, `{"name":"own","roles":["viewer"],"packages":["acme-x"]}`).want(t, 201, "")
 	f.json("POST", "/auth/trusted-publishers", narrow,
 		`{"name":"wide","issuer":"https://ci.example","repository":"acme/tool","ref":"main","roles":["viewer"]}`).want(t, 403, "token_scope")
+}
+
+// Who may write to a part of the repository cannot get at the rest by way of a user
+// or of settings.
+func TestNarrowedAdmin(t *testing.T) {
+	f := newFixture(t)
+	for name, spec := range map[string]auth.TokenSpec{
+		"names":         {Packages: []string{"acme-*"}},
+		"distributions": {Distributions: []string{"jammy"}},
+	} {
+		spec.Name, spec.Roles = name, []auth.Role{auth.Admin}
+		token := f.newToken(spec)
+		for i := range routes {
+			r := &routes[i]
+			if r.role != auth.Admin || r.method == http.MethodGet || grants[r.pattern] {
+				continue
+			}
+			f.json(r.method, placeholders.Replace(r.pattern), token, `{}`).want(t, 403, "token_scope")
+		}
+		f.json("POST", "/auth/users", token, `{"username":"other","password":"Sesame-1234","roles":["admin"]}`).want(t, 403, "token_scope")
+		f.do("GET", "/auth/users", token, nil).want(t, 200, "") // reading is not narrowed
+	}
 }
 
 func TestPublisherNameScope(t *testing.T) {
