@@ -15,8 +15,6 @@ import (
 // the caller. An error that is not named here means that the Store could not
 // be reached or failed; it matches [ErrUnavailable] when trying again may help.
 type Store interface {
-	SafetyStore
-
 	// Update runs fn in one serializable transaction: every call of fn on tx
 	// takes effect, durably, when Update returns nil, and none when it returns
 	// an error. An error of fn is returned as it is and takes nothing with it
@@ -95,6 +93,7 @@ type Store interface {
 	AuditHead(ctx context.Context) (AuditHead, error)
 
 	SafetyStore
+	BillStore
 
 	// Ping reports whether the Store answers.
 	Ping(ctx context.Context) error
@@ -102,8 +101,6 @@ type Store interface {
 
 // A Tx is a transaction of a Store. Its reads see its own changes.
 type Tx interface {
-	SafetyTx
-
 	// InsertDistribution adds d and reports whether its codename was free.
 	InsertDistribution(d Distribution) (bool, error)
 	// Distribution returns one or ErrUnknownDistribution.
@@ -172,6 +169,7 @@ type Tx interface {
 	DeleteMessages(ids []int64) error
 
 	SafetyTx
+	BillTx
 
 	// Audit appends an entry: the Store sets ID and Hash, which chains it to
 	// its predecessor as [AuditEntry.Chain] says.

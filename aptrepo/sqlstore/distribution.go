@@ -73,14 +73,19 @@ func (d *DB) Distribution(ctx context.Context, codename string) (found aptrepo.D
 }
 
 // Distributions implements [aptrepo.Store].
-func (d *DB) Distributions(ctx context.Context) ([]aptrepo.Distribution, error) {
-	var all []aptrepo.Distribution
-	err := d.read(ctx, func(q querier) error {
-		return each(q, "SELECT "+distributionColumns+" FROM distributions ORDER BY codename", nil, func(rows *sql.Rows) error {
-			one, err := scanDistribution(rows)
-			all = append(all, one)
-			return err
-		})
+func (d *DB) Distributions(ctx context.Context) (all []aptrepo.Distribution, err error) {
+	err = d.read(ctx, func(q querier) error {
+		all, err = distributions(q)
+		return err
+	})
+	return all, err
+}
+
+func distributions(q querier) (all []aptrepo.Distribution, err error) {
+	err = each(q, "SELECT "+distributionColumns+" FROM distributions ORDER BY codename", nil, func(rows *sql.Rows) error {
+		one, err := scanDistribution(rows)
+		all = append(all, one)
+		return err
 	})
 	return all, err
 }

@@ -3,6 +3,7 @@ package sqlstore
 import (
 	"database/sql"
 	"slices"
+	"time"
 
 	"github.com/repod-io/repod/aptrepo"
 )
@@ -25,6 +26,7 @@ func (t *tx) SetStatus(id int64, status aptrepo.Status, reason, detail string) e
 		return aptrepo.ErrArtifactNotFound
 	}
 	t.touched(id)
+	t.describe(id, time.Time{})
 	_, err = t.exec("UPDATE publications SET status = ? WHERE artifact_id = ?", string(status), id)
 	return err
 }
@@ -40,6 +42,7 @@ func (t *tx) SetFilename(id int64, filename string) error {
 		err = aptrepo.ErrArtifactNotFound
 	}
 	t.touched(id)
+	t.describe(id, time.Time{})
 	return err
 }
 
@@ -106,6 +109,7 @@ func (t *tx) deleteSafety(id int64) error {
 	for _, statement := range []string{
 		"DELETE FROM scan_components WHERE artifact_id = ?",
 		"DELETE FROM scans WHERE artifact_id = ?",
+		"DELETE FROM licences WHERE artifact_id = ?",
 		"DELETE FROM targets WHERE artifact_id = ?",
 	} {
 		if _, err := t.exec(statement, id); err != nil {

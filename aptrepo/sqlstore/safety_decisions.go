@@ -80,22 +80,19 @@ func settledBy(q querier, name string, version []byte, arch string) (map[string]
 	return settled, nil
 }
 
-// lastDecisions returns of the active decisions about each artifact the one
-// made last.
-func lastDecisions(q querier, all []aptrepo.Artifact) (map[aptrepo.Key]*aptrepo.Decision, error) {
-	names := make([]string, 0, len(all))
-	for _, a := range all {
-		names = append(names, a.Name)
-	}
-	active, err := decisions(q, `WHERE active = 1 AND name IN (SELECT value FROM {texts}) ORDER BY decided_at, seq`, list(names))
+// activeDecisions returns the active decisions about artifacts of those names,
+// newest first.
+func activeDecisions(q querier, names []string) (map[aptrepo.Key][]aptrepo.Decision, error) {
+	found, err := decisions(q, "WHERE active = 1 AND name IN (SELECT value FROM {texts}) ORDER BY decided_at DESC, seq DESC", list(names))
 	if err != nil {
 		return nil, err
 	}
-	last := make(map[aptrepo.Key]*aptrepo.Decision)
-	for i, d := range active {
-		last[aptrepo.KeyOf(d.Name, d.Version, d.Arch)] = &active[i]
+	byKey := make(map[aptrepo.Key][]aptrepo.Decision)
+	for _, d := range found {
+		key := aptrepo.KeyOf(d.Name, d.Version, d.Arch)
+		byKey[key] = append(byKey[key], d)
 	}
-	return last, nil
+	return byKey, nil
 }
 
 var rulings = []aptrepo.Ruling{aptrepo.RulingAccepted, aptrepo.RulingNotAffected, aptrepo.RulingRejected, aptrepo.RulingUpgradeRequired}
@@ -136,5 +133,5 @@ func (t *tx) PutDecision(d aptrepo.Decision) error {
 	if n == 0 {
 		return &aptrepo.FieldError{Field: "id", Message: "is that of a decision about something else"}
 	}
-	return t.reopen(d.Name, version, d.Arch)
+	return t.reopen(d.Name, version, d.Arch, d.DecidedAt)
 }

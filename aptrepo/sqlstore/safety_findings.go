@@ -3,6 +3,7 @@ package sqlstore
 import (
 	"crypto/sha256"
 	"database/sql"
+	"time"
 
 	"github.com/repod-io/repod/scan"
 )
@@ -30,16 +31,19 @@ func scanFinding(rows *sql.Rows, f *scan.Finding, more ...any) error {
 	return err
 }
 
-// findingsOf reads the findings of an artifact, in their order.
-func findingsOf(q querier, id int64) (all []scan.Finding, err error) {
-	err = each(q, "SELECT "+findingColumns+" FROM "+findingTables+" WHERE f.artifact_id = ? ORDER BY f.place",
-		[]any{id}, func(rows *sql.Rows) error {
+// findingsOf reads the findings of artifacts, in their order.
+func findingsOf(q querier, ids []int64) (map[int64][]scan.Finding, error) {
+	byID := make(map[int64][]scan.Finding)
+	err := each(q, "SELECT "+findingColumns+", f.artifact_id FROM "+findingTables+
+		" WHERE f.artifact_id IN (SELECT value FROM {ids}) ORDER BY f.artifact_id, f.place",
+		[]any{list(ids)}, func(rows *sql.Rows) error {
 			var f scan.Finding
-			err := scanFinding(rows, &f)
-			all = append(all, f)
+			var id int64
+			err := scanFinding(rows, &f, &id)
+			byID[id] = append(byID[id], f)
 			return err
 		})
-	return all, err
+	return byID, err
 }
 
 // replaceFindings puts findings, which are tidy, in place of those that an
@@ -116,14 +120,15 @@ func (t *tx) insertFindings(id int64, findings []scan.Finding, settled map[strin
 }
 
 // reopen opens and closes the findings of the artifact of that key, if there is
-// one, as the decisions about it say now.
-func (t *tx) reopen(name string, version []byte, arch string) error {
+// one, as the decisions about it say now. The last of them was made at a time.
+func (t *tx) reopen(name string, version []byte, arch string, at time.Time) error {
 	var id int64
 	found, err := get(t, "SELECT id FROM artifacts WHERE name = ? AND version_key = ? AND arch = ?", []any{name, version, arch}, &id)
 	if err != nil || !found {
 		return err
 	}
 	t.touched(id) // the queue depends on there being a decision
+	t.describe(id, at)
 	settled, err := settledBy(t, name, version, arch)
 	if err != nil {
 		return err

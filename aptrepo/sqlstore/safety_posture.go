@@ -87,9 +87,9 @@ func plus(a, b aptrepo.SeverityCounts) aptrepo.SeverityCounts {
 
 // postureRows reads what is known of artifacts.
 func postureRows(r querier, found []aptrepo.Artifact) ([]aptrepo.PostureRow, error) {
-	ids := make([]int64, 0, len(found))
+	ids, names := make([]int64, 0, len(found)), make([]string, 0, len(found))
 	for _, a := range found {
-		ids = append(ids, a.ID)
+		ids, names = append(ids, a.ID), append(names, a.Name)
 	}
 	targets, err := targetsOf(r, ids)
 	if err != nil {
@@ -99,13 +99,17 @@ func postureRows(r querier, found []aptrepo.Artifact) ([]aptrepo.PostureRow, err
 	if err != nil {
 		return nil, err
 	}
-	last, err := lastDecisions(r, found)
+	active, err := activeDecisions(r, names)
 	if err != nil {
 		return nil, err
 	}
 	rows := make([]aptrepo.PostureRow, 0, len(found))
 	for _, a := range found {
-		rows = append(rows, aptrepo.PostureRow{Artifact: a, Targets: targets[a.ID], Scan: scans[a.ID], Decision: last[a.Key()]})
+		row := aptrepo.PostureRow{Artifact: a, Targets: targets[a.ID], Scan: scans[a.ID]}
+		if decisions := active[a.Key()]; len(decisions) > 0 {
+			row.Decision = &decisions[0]
+		}
+		rows = append(rows, row)
 	}
 	return rows, nil
 }

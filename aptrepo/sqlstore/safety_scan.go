@@ -55,26 +55,45 @@ func (d *DB) ScanSummaries(ctx context.Context, ids []int64) (byID map[int64]apt
 
 // scanOf reads what is known of an artifact.
 func scanOf(q querier, id int64) (s aptrepo.Scan, found bool, err error) {
-	err = each(q, "SELECT "+summaryColumns+`, s.engine, s.detail, s.data_generation, s.official
-		FROM scans s WHERE s.artifact_id = ?`, []any{id}, func(rows *sql.Rows) error {
-		found = true
-		var official int64
-		err := scanSummary(rows, &s.ScanSummary, &s.Engine, &s.Detail, &s.DataGeneration, &official)
+	byID, err := scansOf(q, []int64{id})
+	s, found = byID[id]
+	return s, found, err
+}
+
+// scansOf reads what is known of artifacts by ID. It is meant for few.
+func scansOf(q querier, ids []int64) (map[int64]aptrepo.Scan, error) {
+	var byID map[int64]aptrepo.Scan
+	err := each(q, "SELECT "+summaryColumns+`, s.engine, s.detail, s.data_generation, s.official, s.artifact_id
+		FROM scans s WHERE s.artifact_id IN (SELECT value FROM {ids})`, []any{list(ids)}, func(rows *sql.Rows) error {
+		var s aptrepo.Scan
+		var official, id int64
+		err := scanSummary(rows, &s.ScanSummary, &s.Engine, &s.Detail, &s.DataGeneration, &official, &id)
 		s.Official = official != 0
+		if byID == nil {
+			byID = make(map[int64]aptrepo.Scan, len(ids))
+		}
+		byID[id] = s
 		return err
 	})
-	if err != nil || !found {
-		return aptrepo.Scan{}, false, err
+	if err != nil || byID == nil {
+		return nil, err
 	}
-	if s.Findings, err = findingsOf(q, id); err != nil {
-		return aptrepo.Scan{}, false, err
-	}
-	packed, err := componentsOf(q, []int64{id})
+	findings, err := findingsOf(q, ids)
 	if err != nil {
-		return aptrepo.Scan{}, false, err
+		return nil, err
 	}
-	s.Components, err = unpackComponents(packed[id])
-	return s, true, err
+	packed, err := componentsOf(q, ids)
+	if err != nil {
+		return nil, err
+	}
+	for id, s := range byID {
+		s.Findings = findings[id]
+		if s.Components, err = unpackComponents(packed[id]); err != nil {
+			return nil, err
+		}
+		byID[id] = s
+	}
+	return byID, nil
 }
 
 // Scan implements [aptrepo.SafetyStore].
@@ -112,13 +131,16 @@ func (t *tx) PutScan(id int64, s aptrepo.Scan) error {
 	}
 	if !equalStanding(&s.ScanSummary, &former.ScanSummary) {
 		t.touched(id)
+		t.describe(id, s.ScannedAt)
 	}
 	if !reflect.DeepEqual(s.Findings, former.Findings) {
+		t.describe(id, s.ScannedAt)
 		if err := t.replaceFindings(about, s.Findings); err != nil {
 			return err
 		}
 	}
 	if !reflect.DeepEqual(s.Components, former.Components) {
+		t.describe(id, s.ScannedAt)
 		if err := t.replaceComponents(id, s.Components); err != nil {
 			return err
 		}

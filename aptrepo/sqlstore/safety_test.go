@@ -93,13 +93,15 @@ func reopened(t *testing.T, open func() *DB) *DB {
 		}
 	}
 	for _, table := range []string{"scans", "scan_components", "findings", "finding_texts", "decisions", "targets", "postures",
-		"posture_sums", "vulnerability_counts"} {
+		"posture_sums", "vulnerability_counts", "licences"} {
 		if _, err := db.conn.ExecContext(t.Context(), "DROP TABLE "+table); err != nil {
 			t.Fatal(err)
 		}
 	}
-	for _, table := range []string{"api_tokens", "trusted_publishers"} {
-		if _, err := db.conn.ExecContext(t.Context(), "ALTER TABLE "+table+" DROP COLUMN packages"); err != nil {
+	for _, column := range [][2]string{
+		{"api_tokens", "packages"}, {"trusted_publishers", "packages"}, {"distributions", "described"}, {"distributions", "described_at"},
+	} {
+		if _, err := db.conn.ExecContext(t.Context(), "ALTER TABLE "+column[0]+" DROP COLUMN "+column[1]); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -70,8 +70,8 @@ func (t *tx) settle() error {
 			return err
 		}
 	}
-	if !t.emptied {
-		return nil
+	if err := t.settleBills(); err != nil || !t.emptied {
+		return err
 	}
 	_, err := t.exec("DELETE FROM vulnerability_counts WHERE findings = 0")
 	return err

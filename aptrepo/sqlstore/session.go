@@ -87,6 +87,11 @@ func (v *view) query(query string, args ...any) (*sql.Rows, error) {
 func (d *DB) read(ctx context.Context, f func(q querier) error) error {
 	bounded, cancel := d.dialect.bound(ctx)
 	defer cancel()
+	return d.readWithin(ctx, bounded, f)
+}
+
+// readWithin is read with a bound of its own, a child of ctx.
+func (d *DB) readWithin(ctx, bounded context.Context, f func(q querier) error) error {
 	tx, err := d.conn.BeginTx(bounded, d.dialect.readOnly())
 	for range 2 {
 		if err == nil || bounded.Err() != nil {

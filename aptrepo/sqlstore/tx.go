@@ -16,6 +16,9 @@ type tx struct {
 
 	changed map[int64]*change // artifacts, see settle
 	emptied bool              // counts may have become 0
+
+	redescribed map[int64]bool // artifacts of which bills of materials say something else now
+	describedAt time.Time      // the latest time of what they say
 }
 
 var errEnded = errors.New("transaction used after its end")
