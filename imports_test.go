@@ -25,6 +25,7 @@ var may = map[string][]string{
 	"deb/debtest":    {"deb"},
 	"index":          {"deb"},
 	"sbom":           {},
+	"sbom/sbomtest":  {"sbom"},
 	"scan":           {"deb"},
 	"scan/clamav":    {"deb", "scan"},
 	"scan/inventory": {"deb", "scan"},

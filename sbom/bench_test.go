@@ -1,0 +1,236 @@
+package sbom_test
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"os"
+	"path"
+	"runtime"
+	"runtime/metrics"
+	"slices"
+	"strings"
+	"testing"
+
+	cdx "github.com/CycloneDX/cyclonedx-go"
+	"github.com/repod-io/repod/deb"
+	"github.com/repod-io/repod/sbom"
+	spdxjson "github.com/spdx/tools-golang/json"
+	"github.com/spdx/tools-golang/spdx/v2/v2_3"
+)
+
+// sizes are the numbers of packages that are measured: few, and those of Debian 12
+// main on amd64.
+var sizes = []int{1000, 63440}
+
+// real yields the first n packages of the Packages file that REPOD_PACKAGES names,
+// and invented ones when it names none.
+func real(n int) iter.Seq2[sbom.Package, error] {
+	name := os.Getenv("REPOD_PACKAGES")
+	if name == "" {
+		return invented(n)
+	}
+	return func(yield func(sbom.Package, error) bool) {
+		f, err := os.Open(name)
+		if err != nil {
+			yield(sbom.Package{}, err)
+			return
+		}
+		defer f.Close()
+		stanzas := deb.NewStanzaReader(f, 1<<20)
+		for range n {
+			s, err := stanzas.Next()
+			if errors.Is(err, io.EOF) {
+				return
+			}
+			if err != nil || !yield(fromStanza(s), nil) {
+				return
+			}
+		}
+	}
+}
+
+func fromStanza(s deb.RawStanza) sbom.Package {
+	get := func(field string) string { return string(s.Get(field)) }
+	p := sbom.Package{
+		Name: get("Package"), Version: get("Version"), Arch: get("Architecture"), Distribution: "bookworm",
+		Section: get("Section"), Status: "indexed", Description: get("Description"), Homepage: get("Homepage"),
+		Filename: path.Base(get("Filename")), Download: "https://deb.debian.org/debian/" + get("Filename"),
+		Distributor: sbom.Contact{Name: "Debian"}, License: "GPL-2.0-or-later AND MIT",
+	}
+	p.PURL = debURL(p.Name, p.Version, p.Arch)
+	p.Hashes = sbom.Hashes{MD5: get("MD5sum"), SHA256: get("SHA256"), SHA512: get("SHA256") + get("SHA256")}
+	who, mail, _ := strings.Cut(get("Maintainer"), " <")
+	p.Maintainer = sbom.Contact{Name: who, Email: strings.TrimSuffix(mail, ">")}
+	p.Source = sbom.Source{Name: p.Name, Version: p.Version}
+	if source, version, ok := strings.Cut(get("Source"), " ("); source != "" {
+		if p.Source.Name = source; ok {
+			p.Source.Version = strings.TrimSuffix(version, ")")
+		}
+	}
+	p.Source.PURL = debURL(p.Source.Name, p.Source.Version, "source")
+	// References that are nearly always there, whatever the versions are.
+	for clause := range strings.SplitSeq(get("Depends"), ",") {
+		if name, _, _ := strings.Cut(strings.TrimSpace(clause), " "); name != "" {
+			p.DependsOn = append(p.DependsOn, debURL(name, p.Version, p.Arch))
+		}
+	}
+	return p
+}
+
+var escape = strings.NewReplacer("+", "%2B", ":", "%3A", "~", "~")
+
+func debURL(name, version, arch string) string {
+	return "pkg:deb/debian/" + escape.Replace(name) + "@" + escape.Replace(version) + "?arch=" + arch + "&distro=debian-12"
+}
+
+// invented yields n packages that are like those of a distribution: each of five
+// sources, and in need of some of those before.
+func invented(n int) iter.Seq2[sbom.Package, error] {
+	return func(yield func(sbom.Package, error) bool) {
+		for i := range n {
+			p := pkg(fmt.Sprintf("lib%d", i), "1.0-1")
+			p.Description, p.License = strings.Repeat("It does this and that. ", 10), "GPL-2.0-or-later AND MIT"
+			p.Source = sbom.Source{Name: "source", Version: "1", PURL: fmt.Sprintf("pkg:deb/debian/source%d@1?arch=source", i/5)}
+			for back := 1; back <= 5 && back <= i; back++ {
+				p.DependsOn = append(p.DependsOn, purl(fmt.Sprintf("lib%d", i-back)))
+			}
+			if i%100 == 0 {
+				p.Vulnerabilities = []sbom.Vulnerability{{ID: fmt.Sprintf("CVE-2026-%d", i), Severity: sbom.Low, CVSS: number(3)}}
+			}
+			if !yield(p, nil) {
+				return
+			}
+		}
+	}
+}
+
+func collect(tb testing.TB, packages iter.Seq2[sbom.Package, error]) []sbom.Package {
+	var list []sbom.Package
+	for p, err := range packages {
+		if err != nil {
+			tb.Fatal(err)
+		}
+		list = append(list, p)
+	}
+	return list
+}
+
+// BenchmarkWrite measures the writing of packages that lie in memory, and what the
+// formats' libraries need to write the same document from memory.
+func BenchmarkWrite(b *testing.B) {
+	for _, f := range []sbom.Format{sbom.CycloneDX, sbom.SPDX} {
+		for _, n := range sizes {
+			list := collect(b, real(n))
+			doc := document(b, f)
+			b.Run(fmt.Sprintf("%s/%d/streamed", f, n), func(b *testing.B) {
+				b.ReportAllocs()
+				for b.Loop() {
+					if err := sbom.Write(io.Discard, doc, each(list)); err != nil {
+						b.Fatal(err)
+					}
+				}
+			})
+			encode := library(b, doc, list)
+			list = nil
+			b.Run(fmt.Sprintf("%s/%d/library", f, n), func(b *testing.B) {
+				b.ReportAllocs()
+				for b.Loop() {
+					if err := encode(io.Discard); err != nil {
+						b.Fatal(err)
+					}
+				}
+			})
+		}
+	}
+}
+
+// library returns what writes the same document by the library of the format.
+func library(tb testing.TB, doc sbom.Document, list []sbom.Package) func(io.Writer) error {
+	pr, pw := io.Pipe()
+	go func() { pw.CloseWithError(sbom.Write(pw, doc, each(list))) }()
+	if doc.Format == sbom.SPDX {
+		var d v2_3.Document
+		if err := spdxjson.ReadInto(pr, &d); err != nil {
+			tb.Fatal(err)
+		}
+		return func(w io.Writer) error { return spdxjson.Write(&d, w) }
+	}
+	var bom cdx.BOM
+	if err := cdx.NewBOMDecoder(pr, cdx.BOMFileFormatJSON).Decode(&bom); err != nil {
+		tb.Fatal(err)
+	}
+	return func(w io.Writer) error {
+		return cdx.NewBOMEncoder(w, cdx.BOMFileFormatJSON).EncodeVersion(&bom, cdx.SpecVersion1_6)
+	}
+}
+
+// peak returns the most bytes that the heap had, over what it had before, while a
+// document about n packages was written.
+func peak(tb testing.TB, doc sbom.Document, packages iter.Seq2[sbom.Package, error]) uint64 {
+	heap := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}}
+	used := func() uint64 {
+		metrics.Read(heap)
+		return heap[0].Value.Uint64()
+	}
+	runtime.GC()
+	before, most := used(), uint64(0)
+	watched := func(yield func(sbom.Package, error) bool) {
+		i := 0
+		for p, err := range packages {
+			if i++; i%50 == 0 {
+				most = max(most, used())
+			}
+			if !yield(p, err) {
+				return
+			}
+		}
+	}
+	count := 0
+	out := writerFunc(func(b []byte) (int, error) {
+		if count++; count%4 == 0 {
+			most = max(most, used())
+		}
+		return len(b), nil
+	})
+	if err := sbom.Write(out, doc, watched); err != nil {
+		tb.Fatal(err)
+	}
+	return max(most, used()) - min(before, most)
+}
+
+type writerFunc func([]byte) (int, error)
+
+func (f writerFunc) Write(b []byte) (int, error) { return f(b) }
+
+// BenchmarkPeak measures the memory that a document needs whose packages come one
+// by one.
+func BenchmarkPeak(b *testing.B) {
+	for _, f := range []sbom.Format{sbom.CycloneDX, sbom.SPDX} {
+		for _, n := range sizes {
+			b.Run(fmt.Sprintf("%s/%d", f, n), func(b *testing.B) {
+				var most []uint64
+				for b.Loop() {
+					most = append(most, peak(b, document(b, f), real(n)))
+				}
+				b.ReportMetric(float64(slices.Max(most))/1e6, "peak-MB")
+			})
+		}
+	}
+}
+
+// A document of a whole distribution needs hardly more memory than one of a
+// thousand packages.
+func TestMemory(t *testing.T) {
+	if testing.Short() || raceEnabled {
+		t.Skip("takes long, and memory is not what it is elsewhere")
+	}
+	for _, f := range []sbom.Format{sbom.CycloneDX, sbom.SPDX} {
+		few, many := peak(t, document(t, f), invented(sizes[0])), peak(t, document(t, f), invented(sizes[1]))
+		t.Logf("%s: %d packages need %.1f MB, %d need %.1f MB", f, sizes[0], float64(few)/1e6, sizes[1], float64(many)/1e6)
+		if float64(many) > 1.5*float64(few) {
+			t.Errorf("%s: %d bytes for %d packages, %d for %d", f, few, sizes[0], many, sizes[1])
+		}
+	}
+}

@@ -1,0 +1,2 @@
+// Package sbom
+package sbom
