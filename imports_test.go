@@ -67,7 +67,7 @@ var may = map[string][]string{
 	"aptrepo/sqlstore/pgtest":    {},
 
 	"httpapi": {"aptrepo", "aptrepo/importer", "aptrepo/jobs", "aptrepo/resolve", "aptrepo/upstream",
-		"aptrepo/settings", "aptrepo/storage", "auth", "deb", "httpapi/ui", "index", "scan", "scan/clamav", "scan/vuln"},
+		"aptrepo/settings", "aptrepo/storage", "auth", "deb", "httpapi/ui", "index", "sbom", "scan", "scan/clamav", "scan/vuln"},
 	"httpapi/ui": {},
 }
 

@@ -31,8 +31,9 @@ type LicenceRef struct {
 // A BillState tells states of a distribution apart: what a bill of materials says
 // of it differs only where they do.
 type BillState struct {
-	Seq      int64 // of the latest change
-	Revision int64 // of what is known of the artifacts published in it
+	Seq        int64 // of the latest change
+	Generation int64 // number of the current one
+	Revision   int64 // of what is known of the artifacts published in it
 	// At is the latest time at which something was found out, or decided, that
 	// Revision counts.
 	At time.Time
@@ -85,6 +86,8 @@ type View interface {
 	// architecture, each artifact once; the first limit of them, all if it is 0;
 	// of one architecture unless arch is "". It may read ahead.
 	DescribedIn(codename, arch string, limit int) iter.Seq2[Described, error]
+	// Count returns how many DescribedIn would yield without a limit.
+	Count(codename, arch string) (int, error)
 	// Described returns artifacts by their IDs, in the order of those. Unknown
 	// ones are left out.
 	Described(ids []int64) ([]Described, error)

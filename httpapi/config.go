@@ -73,6 +73,8 @@ type Config struct {
 	// RateCounter counts them. Nil: in memory, for this handler alone.
 	RateCounter RateCounter
 
+	// Version is that of the program, which bills of materials name.
+	Version string
 	// Ready reports whether the program is neither starting nor shutting down;
 	// /health/ready says so to load balancers. Nil: always.
 	Ready func() bool
@@ -173,7 +175,8 @@ type api struct {
 	tree   *tree
 	health health
 
-	receiving gate // uploads that arrive; aptrepo bounds those that it reads
+	receiving gate          // uploads that arrive; aptrepo bounds those that it reads
+	bills     chan struct{} // bills of materials that are being made
 }
 
 // New returns a handler for the API and the APT tree. It fails when c is not
@@ -183,7 +186,7 @@ func New(c Config) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := &api{Config: c, receiving: gate{most: 256, mostEach: 128}}
+	a := &api{Config: c, receiving: gate{most: 256, mostEach: 128}, bills: make(chan struct{}, billsAtOnce)}
 	if err := a.prepareSpool(); err != nil {
 		return nil, err
 	}

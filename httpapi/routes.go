@@ -109,6 +109,10 @@ var routes = []route{
 	{"POST", "/security/packages/{name}/{version}/quarantine", auth.Maintainer, "", optionalJSON, (*api).quarantine},
 	{"POST", "/security/packages/{name}/{version}/release", auth.Maintainer, "", optionalJSON, (*api).release},
 
+	{"GET", "/sbom/export", auth.Viewer, "", noBody, (*api).exportSBOM},
+	{"GET", "/sbom/{name}/{version}", auth.Viewer, "", noBody, (*api).packageSBOM},
+	{"GET", "/sbom/preview", auth.Viewer, "", noBody, (*api).previewSBOM},
+
 	{"GET", "/distributions", auth.Viewer, "", noBody, (*api).listDistributions},
 	{"POST", "/distributions/init", auth.Maintainer, "", jsonBody, (*api).initDistribution},
 	{"POST", "/distributions/promote", auth.Maintainer, "", jsonBody, (*api).promote},

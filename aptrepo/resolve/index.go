@@ -70,6 +70,40 @@ func (x *Index) Broken(arch string) []Broken {
 	return broken
 }
 
+// Meet returns the package that meets a relation of a package of an architecture,
+// nil if none does: one that bears the name rather than one that provides it, then
+// by the first alternative, one of that architecture or "all", and the newest; of
+// providers the first by name.
+func (x *Index) Meet(alternatives deb.Alternatives, arch string) *Package {
+	for _, real := range []bool{true, false} {
+		for i := range alternatives {
+			d := &alternatives[i]
+			var best *link
+			for j := range x.links[d.Name] {
+				l := &x.links[d.Name][j]
+				if (l.provides == nil) == real && l.fits(d, arch) && (best == nil || l.before(best, d, arch)) {
+					best = l
+				}
+			}
+			if best != nil {
+				return best.pkg
+			}
+		}
+	}
+	return nil
+}
+
+// before orders links that fit d: what is native first.
+func (l *link) before(other *link, d *deb.Dependency, arch string) bool {
+	if native := l.pkg.native(d, arch); native != other.pkg.native(d, arch) {
+		return native
+	}
+	if l.provides != nil {
+		return compareProviders(*l, *other) < 0
+	}
+	return compareOffers(l.pkg, other.pkg) < 0
+}
+
 func (x *Index) meets(alternatives deb.Alternatives, arch string) bool {
 	for i := range alternatives {
 		for _, l := range x.links[alternatives[i].Name] {

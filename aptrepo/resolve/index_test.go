@@ -63,3 +63,38 @@ func TestOrderIsTotal(t *testing.T) {
 		}
 	}
 }
+
+func TestMeet(t *testing.T) {
+	x := NewIndex(parse(t, `
+		a 1
+		a 2
+		a 3 arm64 foreign
+		b 1 all
+		c 1; Provides: v, a (= 9)
+		d 2; Provides: v (= 2)
+		e 1 arm64
+		e 1 amd64`))
+	for relation, want := range map[string]string{
+		"a":               "a 2 amd64", // native, then newest
+		"a (>= 3)":        "a 3 arm64", // foreign
+		"a (<< 2)":        "a 1 amd64", //
+		"a (>= 9)":        "c 1 amd64", // provided
+		"v | b":           "b 1 all",   // real before provided
+		"x | v":           "c 1 amd64", // by name
+		"v (>= 1)":        "d 2 amd64", // provided with a version
+		"e":               "e 1 amd64", //
+		"e:arm64":         "e 1 arm64", //
+		"x":               "",          //
+		"a (>= 10) | x":   "",          //
+		"x (>= 1) | e, x": "e 1 amd64", // of the second nobody asks
+	} {
+		asking := parsePackage(t, "asking 1; Depends: "+relation)
+		got := ""
+		if p := x.Meet(asking.Depends[0], "amd64"); p != nil {
+			got = fmt.Sprint(p.Name, " ", p.Version, " ", p.Arch)
+		}
+		if got != want {
+			t.Errorf("%s: got %q, want %q", relation, got, want)
+		}
+	}
+}

@@ -141,8 +141,8 @@ func scanLicence(rows *sql.Rows, id *int64, text *string) (aptrepo.Licence, erro
 func billState(q querier, codename string) (aptrepo.BillState, error) {
 	var s aptrepo.BillState
 	var at int64
-	found, err := get(q, "SELECT last_seq, described, described_at FROM distributions WHERE codename = ?", []any{codename},
-		&s.Seq, &s.Revision, &at)
+	found, err := get(q, "SELECT last_seq, generation, described, described_at FROM distributions WHERE codename = ?", []any{codename},
+		&s.Seq, &s.Generation, &s.Revision, &at)
 	if err == nil && !found {
 		err = aptrepo.ErrUnknownDistribution
 	}
@@ -219,12 +219,9 @@ const describedPage = 200
 // DescribedIn implements [aptrepo.View].
 func (m moment) DescribedIn(codename, arch string, limit int) iter.Seq2[aptrepo.Described, error] {
 	return func(yield func(aptrepo.Described, error) bool) {
-		query := `SELECT a.id FROM publications p JOIN artifacts a ON a.id = p.artifact_id WHERE p.distribution = ? AND p.sole = 1`
-		args := []any{codename}
-		if arch != "" {
-			query, args = query+" AND p.arch = ?", append(args, arch)
-		}
-		query += " ORDER BY a.source, a.source_version, p.name, p.version_key, p.arch"
+		where, args := publishedIn(codename, arch)
+		query := "SELECT a.id FROM publications p JOIN artifacts a ON a.id = p.artifact_id " + where +
+			" ORDER BY a.source, a.source_version, p.name, p.version_key, p.arch"
 		if limit > 0 {
 			query, args = query+" LIMIT ?", append(args, limit)
 		}
@@ -246,6 +243,23 @@ func (m moment) DescribedIn(codename, arch string, limit int) iter.Seq2[aptrepo.
 			}
 		}
 	}
+}
+
+// publishedIn is the condition that p is the publication that stands for an
+// artifact in a distribution.
+func publishedIn(codename, arch string) (where string, args []any) {
+	where, args = "WHERE p.distribution = ? AND p.sole = 1", []any{codename}
+	if arch != "" {
+		where, args = where+" AND p.arch = ?", append(args, arch)
+	}
+	return where, args
+}
+
+// Count implements [aptrepo.View].
+func (m moment) Count(codename, arch string) (n int, err error) {
+	where, args := publishedIn(codename, arch)
+	_, err = get(m.q, "SELECT COUNT(*) FROM publications p "+where, args, &n)
+	return n, err
 }
 
 // Described implements [aptrepo.View].

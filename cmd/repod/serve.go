@@ -228,6 +228,7 @@ func (p *program) serve(ctx context.Context, c serveConfig) error {
 	handler, err := httpapi.New(httpapi.Config{
 		Repo:           o.repo,
 		Auth:           users,
+		Version:        buildVersion().Version,
 		Settings:       set,
 		TestLDAP:       c.testLDAP,
 		TestMail:       c.testMail,

@@ -150,6 +150,10 @@ func billState(p *probe) {
 	changes("the same licence", false, putLicence(a, aptrepo.Licence{Expression: "MIT"}))
 	changes("what is published nowhere", false, func(tx aptrepo.Tx) error { return tx.PutScan(ids["c 1 all"], scanOf("CVE-1 high")) })
 	changes("nothing", false, func(aptrepo.Tx) error { return nil })
+	p.ok("AdvanceGeneration", p.s.AdvanceGeneration(p.ctx, aptrepo.Generation{Distribution: "jammy", Number: 1, AppliedSeq: 1, Date: epoch, PublishedAt: epoch}))
+	if now := state("jammy"); now.Generation != last.Generation+1 {
+		p.errorf("generation: state %+v, before %+v", now, last)
+	}
 	p.publish(ids["c 1 all"], 0, "jammy/main")
 	if now := state("jammy"); now.Seq != last.Seq+1 {
 		p.errorf("publication: state %+v, before %+v", now, last)
@@ -257,6 +261,14 @@ func viewDescribed(p *probe) {
 	p.equal("all", describedLabels(p.described("noble", "", 0)), all) // "1.10" < "1.9" as texts of source versions
 	p.equal("the first", describedLabels(p.described("noble", "", 2)), all[:2])
 	p.equal("of an architecture", describedLabels(p.described("noble", "amd64", 0)), all[1:3])
+	p.ok("View", p.s.View(p.ctx, func(v aptrepo.View) error {
+		for arch, want := range map[string]int{"": 4, "amd64": 2, "riscv64": 0} {
+			n, err := v.Count("noble", arch)
+			p.ok("Count", err)
+			p.equal("Count "+arch, n, want)
+		}
+		return nil
+	}))
 
 	id := ids["y 1 all"]
 	p.putScan(id, completeScan())
