@@ -92,6 +92,9 @@ type request struct {
 	query  url.Values
 	// body returns what to send, its length and its type; nil: nothing.
 	body func() (r io.Reader, size int64, contentType string, err error)
+	// into gets the body of a successful answer, of any size, from its beginning
+	// at each attempt; nil: it is returned.
+	into *os.File
 }
 
 // jsonBody returns a body for a request.
@@ -148,6 +151,9 @@ func (c *client) try(ctx context.Context, r request) ([]byte, error) {
 		return nil, err
 	}
 	defer resp.Body.Close()
+	if r.into != nil && resp.StatusCode == http.StatusOK {
+		return nil, fill(r.into, resp.Body)
+	}
 	answer, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
 	if err != nil {
 		return nil, fmt.Errorf("reading the answer: %w", err)
@@ -156,6 +162,17 @@ func (c *client) try(ctx context.Context, r request) ([]byte, error) {
 		return nil, problemOf(resp, answer)
 	}
 	return answer, nil
+}
+
+// fill writes all of r to a file that holds nothing else.
+func fill(file *os.File, r io.Reader) error {
+	if err := file.Truncate(0); err != nil {
+		return err
+	}
+	if _, err := io.Copy(io.NewOffsetWriter(file, 0), r); err != nil {
+		return fmt.Errorf("reading the answer: %w", err)
+	}
+	return nil
 }
 
 // request returns a request in the name of the token's owner.
