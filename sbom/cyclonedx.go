@@ -14,6 +14,16 @@ type cyclonedxWriter struct {
 	version         cdx.SpecVersion
 	components      *array
 	vulnerabilities *array
+
+	// The last component and its lists. The next one has them too: an element is
+	// marshalled before there is another.
+	c          cdx.Component
+	hashes     []cdx.Hash
+	references []cdx.ExternalReference
+	properties []cdx.Property
+	licenses   cdx.Licenses
+	ancestors  []cdx.Component
+	pedigree   cdx.Pedigree
 }
 
 func (w *cyclonedxWriter) head() error {
@@ -58,8 +68,9 @@ func (w *cyclonedxWriter) rootComponent() *cdx.Component {
 	r := w.doc.root()
 	c := &cdx.Component{
 		BOMRef: rootRef, Type: cdx.ComponentTypeApplication, Name: r.Name, Version: r.Version,
-		PackageURL: r.PURL, Description: r.Description, Hashes: r.Hashes.cyclonedx(),
+		PackageURL: r.PURL, Description: r.Description,
 	}
+	w.setHashes(c, r.Hashes)
 	if r.File {
 		c.Type = cdx.ComponentTypeFile
 	}
@@ -93,22 +104,21 @@ func organization(c Contact) *cdx.OrganizationalEntity {
 	return e
 }
 
-// cyclonedx returns the digests that are well-formed, nil if none is.
-func (h Hashes) cyclonedx() *[]cdx.Hash {
-	list := make([]cdx.Hash, 0, 4)
+// setHashes gives a component the digests that are well-formed.
+func (w *cyclonedxWriter) setHashes(c *cdx.Component, h Hashes) {
+	w.hashes = w.hashes[:0]
 	add := func(algorithm cdx.HashAlgorithm, value string, digits int) {
 		if isHex(value, digits) {
-			list = append(list, cdx.Hash{Algorithm: algorithm, Value: value})
+			w.hashes = append(w.hashes, cdx.Hash{Algorithm: algorithm, Value: value})
 		}
 	}
 	add(cdx.HashAlgoMD5, h.MD5, 32)
 	add(cdx.HashAlgoSHA1, h.SHA1, 40)
 	add(cdx.HashAlgoSHA256, h.SHA256, 64)
 	add(cdx.HashAlgoSHA512, h.SHA512, 128)
-	if len(list) == 0 {
-		return nil
+	if len(w.hashes) > 0 {
+		c.Hashes = &w.hashes
 	}
-	return &list
 }
 
 func (w *cyclonedxWriter) add(p *Package) error {
@@ -126,18 +136,24 @@ func (w *cyclonedxWriter) component(p *Package) *cdx.Component {
 	if CheckLicense(license) != nil {
 		license = ""
 	}
-	c := &cdx.Component{
+	c := &w.c
+	*c = cdx.Component{
 		BOMRef: p.PURL, Type: cdx.ComponentTypeLibrary, Name: oneLine(p.Name), Version: oneLine(p.Version),
 		PackageURL: p.PURL, Description: paragraph(p.Description), Publisher: p.Distributor.clean().Name,
-		Hashes: p.Hashes.cyclonedx(), Licenses: w.licenses(license),
-		ExternalReferences: w.externalReferences(p), Pedigree: pedigree(p.Source),
 	}
 	w.supply(c, p.Maintainer.clean())
-	properties := w.bsi(nil, baseName(p.Filename), true)
-	for _, more := range p.properties(license) {
-		properties = append(properties, cdx.Property(more))
+	w.setHashes(c, p.Hashes)
+	w.setReferences(c, p)
+	w.setPedigree(c, p.Source)
+	if license != "" {
+		w.licenses = append(w.licenses[:0], w.expression(license))
+		c.Licenses = &w.licenses
 	}
-	c.Properties = &properties
+	w.properties = bsi(w.properties[:0], baseName(p.Filename), true)
+	p.eachProperty(license, func(name, value string) {
+		w.properties = append(w.properties, cdx.Property{Name: name, Value: value})
+	})
+	c.Properties = &w.properties
 	if !w.doc.Flat && len(p.Components) > 0 {
 		c.Components = w.embedded(p)
 	}
@@ -146,7 +162,7 @@ func (w *cyclonedxWriter) component(p *Package) *cdx.Component {
 
 // bsi adds the properties of BSI's taxonomy. A .deb is an archive that keeps what
 // is known of its contents, and not run itself.
-func (w *cyclonedxWriter) bsi(list []cdx.Property, filename string, deb bool) []cdx.Property {
+func bsi(list []cdx.Property, filename string, deb bool) []cdx.Property {
 	if filename != "" {
 		list = append(list, cdx.Property{Name: "bsi:component:filename", Value: filename})
 	}
@@ -158,57 +174,58 @@ func (w *cyclonedxWriter) bsi(list []cdx.Property, filename string, deb bool) []
 	return list
 }
 
-// licenses returns a valid expression as the licences that were declared.
-func (w *cyclonedxWriter) licenses(expression string) *cdx.Licenses {
-	if expression == "" {
-		return nil
-	}
-	choice := cdx.LicenseChoice{Expression: expression}
+// expression returns a valid expression as a licence that was declared.
+func (w *cyclonedxWriter) expression(license string) cdx.LicenseChoice {
+	choice := cdx.LicenseChoice{Expression: license}
 	if w.version >= cdx.SpecVersion1_6 {
 		declared := cdx.LicenseAcknowledgementDeclared
 		choice.Acknowledgement = &declared
 	}
-	return &cdx.Licenses{choice}
+	return choice
 }
 
-func (w *cyclonedxWriter) externalReferences(p *Package) *[]cdx.ExternalReference {
-	list := make([]cdx.ExternalReference, 0, 4)
+func (w *cyclonedxWriter) setReferences(c *cdx.Component, p *Package) {
+	w.references = w.references[:0]
+	add := func(t cdx.ExternalReferenceType, url string) {
+		w.references = append(w.references, cdx.ExternalReference{Type: t, URL: url})
+	}
 	if validURL(p.Download) {
-		r := cdx.ExternalReference{Type: cdx.ERTypeDistribution, URL: p.Download}
+		add(cdx.ERTypeDistribution, p.Download)
 		if isHex(p.Hashes.SHA512, 128) {
-			r.Hashes = &[]cdx.Hash{{Algorithm: cdx.HashAlgoSHA512, Value: p.Hashes.SHA512}}
+			w.references[0].Hashes = &[]cdx.Hash{{Algorithm: cdx.HashAlgoSHA512, Value: p.Hashes.SHA512}}
 		}
-		list = append(list, r)
 	}
 	if validURL(p.Source.Download) {
-		r := cdx.ExternalReference{Type: cdx.ERTypeSourceDistribution, URL: p.Source.Download}
-		if w.version < cdx.SpecVersion1_6 {
+		if add(cdx.ERTypeSourceDistribution, p.Source.Download); w.version < cdx.SpecVersion1_6 {
+			r := &w.references[len(w.references)-1]
 			r.Type, r.Comment = cdx.ERTypeOther, string(r.Type)
 		}
-		list = append(list, r)
 	}
 	if validURL(p.Homepage) {
-		list = append(list, cdx.ExternalReference{Type: cdx.ERTypeWebsite, URL: p.Homepage})
+		add(cdx.ERTypeWebsite, p.Homepage)
 	}
 	if validVCS(p.VCS) {
-		list = append(list, cdx.ExternalReference{Type: cdx.ERTypeVCS, URL: p.VCS})
+		add(cdx.ERTypeVCS, p.VCS)
 	}
-	if len(list) == 0 {
-		return nil
+	if len(w.references) > 0 {
+		c.ExternalReferences = &w.references
 	}
-	return &list
 }
 
-func pedigree(s Source) *cdx.Pedigree {
+// setPedigree tells what a component was built from.
+func (w *cyclonedxWriter) setPedigree(c *cdx.Component, s Source) {
 	name := oneLine(s.Name)
 	if name == "" {
-		return nil
+		return
 	}
-	c := cdx.Component{Type: cdx.ComponentTypeLibrary, Name: name, Version: oneLine(s.Version)}
+	w.ancestors = append(w.ancestors[:0], cdx.Component{
+		Type: cdx.ComponentTypeLibrary, Name: name, Version: oneLine(s.Version),
+	})
 	if s.valid() {
-		c.PackageURL = s.PURL
+		w.ancestors[0].PackageURL = s.PURL
 	}
-	return &cdx.Pedigree{Ancestors: &[]cdx.Component{c}}
+	w.pedigree.Ancestors = &w.ancestors
+	c.Pedigree = &w.pedigree
 }
 
 // embedded returns what a package brings along.
@@ -228,7 +245,7 @@ func (w *cyclonedxWriter) embedded(p *Package) *[]cdx.Component {
 			properties = append(properties, cdx.Property{Name: "repod:ecosystem", Value: ecosystem})
 		}
 		if paths := e.paths(); len(paths) > 0 {
-			properties = w.bsi(properties, baseName(paths[0]), false)
+			properties = bsi(properties, baseName(paths[0]), false)
 			found := make([]cdx.EvidenceOccurrence, len(paths))
 			for i, name := range paths {
 				found[i].Location = name
@@ -273,7 +290,7 @@ func (e *Component) license() string {
 // of SPDX's.
 func (w *cyclonedxWriter) declared(licenses []string) *cdx.Licenses {
 	if one := (&Component{Licenses: licenses}).license(); one != "" {
-		return w.licenses(one)
+		return &cdx.Licenses{w.expression(one)}
 	}
 	var list cdx.Licenses
 	for _, name := range licenses {

@@ -112,9 +112,9 @@ func (w *cyclonedxWriter) composition(aggregate, of string, in func(i int) bool)
 		return err
 	}
 	refs, i := newArray(w.out), 0
-	err := w.links.each(func(l link) (err error) {
+	err := w.links.eachRef(func(ref string) (err error) {
 		if in(i) {
-			err = refs.put(l.ref)
+			err = refs.put(ref)
 		}
 		i++
 		return err

@@ -4,7 +4,6 @@ import (
 	"crypto/sha1"
 	"encoding/binary"
 	"encoding/hex"
-	"hash/maphash"
 	"net/url"
 	"strconv"
 	"strings"
@@ -53,39 +52,18 @@ const upperHex = "0123456789ABCDEF"
 // digits. The scheme of package URLs is left out.
 func spdxID(ref string) string {
 	ref = strings.TrimPrefix(ref, "pkg:")
-	b := make([]byte, 0, len("SPDXRef-")+len(ref)+len(ref)/2)
-	b = append(b, "SPDXRef-"...)
+	var b strings.Builder
+	b.Grow(len("SPDXRef-") + len(ref) + len(ref)/2)
+	b.WriteString("SPDXRef-")
 	for i := range len(ref) {
 		switch c := ref[i]; {
 		case alphanumeric(c) || c == '.':
-			b = append(b, c)
+			b.WriteByte(c)
 		case c == '-':
-			b = append(b, '-', '-')
+			b.WriteString("--")
 		default:
-			b = append(b, '-', upperHex[c>>4], upperHex[c&15])
+			b.Write([]byte{'-', upperHex[c>>4], upperHex[c&15]})
 		}
 	}
-	return string(b)
-}
-
-// A refSet holds references, as hashes of 8 bytes. The seed is another for each
-// document, so that nobody can choose references that collide. By chance two of a
-// million do in one document of thirty million.
-type refSet struct {
-	seed maphash.Seed
-	seen map[uint64]struct{}
-}
-
-func newRefSet() refSet { return refSet{maphash.MakeSeed(), make(map[uint64]struct{})} }
-
-func (s refSet) has(ref string) bool {
-	_, ok := s.seen[maphash.String(s.seed, ref)]
-	return ok
-}
-
-// add reports whether the reference was not there.
-func (s refSet) add(ref string) bool {
-	before := len(s.seen)
-	s.seen[maphash.String(s.seed, ref)] = struct{}{}
-	return len(s.seen) > before
+	return b.String()
 }

@@ -55,7 +55,6 @@ type licenseParser struct {
 }
 
 func (p *licenseParser) take(token string) error {
-	wrong := fmt.Errorf("%q is out of place in the licence expression", token)
 	if p.with {
 		if p.with, p.simple = false, false; !has(exceptionIDs, token) {
 			return fmt.Errorf("%q is no known licence exception", token)
@@ -65,34 +64,38 @@ func (p *licenseParser) take(token string) error {
 	switch token {
 	case "(":
 		if p.operand {
-			return wrong
+			return misplaced(token)
 		}
 		p.depth++
 	case ")":
 		if !p.operand || p.depth == 0 {
-			return wrong
+			return misplaced(token)
 		}
 		p.depth--
 		p.simple = false
 	case "AND", "OR":
 		if !p.operand {
-			return wrong
+			return misplaced(token)
 		}
 		p.operand, p.simple = false, false
 	case "WITH":
 		if !p.simple {
-			return wrong
+			return misplaced(token)
 		}
 		p.with = true
 	default:
 		if p.operand {
-			return wrong
+			return misplaced(token)
 		}
 		if p.operand, p.simple = true, true; !knownLicense(token) {
 			return fmt.Errorf("%q is no known licence", token)
 		}
 	}
 	return nil
+}
+
+func misplaced(token string) error {
+	return fmt.Errorf("%q is out of place in the licence expression", token)
 }
 
 // knownLicense reports whether a word names a licence: one of the list, perhaps

@@ -211,39 +211,37 @@ func (v *Vulnerability) check() error {
 	return nil
 }
 
-// properties returns those of both formats.
-func (p *Package) properties(license string) []Property {
-	list := make([]Property, 0, 8+len(p.Unresolved)+len(p.Properties))
-	add := func(name, value string) {
+// eachProperty calls add for the properties of both formats.
+func (p *Package) eachProperty(license string, add func(name, value string)) {
+	some := func(name, value string) {
 		if value != "" {
-			list = append(list, Property{name, value})
+			add(name, value)
 		}
 	}
-	add("repod:arch", oneLine(p.Arch))
-	add("repod:distribution", oneLine(p.Distribution))
-	add("repod:section", oneLine(p.Section))
-	add("repod:status", oneLine(p.Status))
+	some("repod:arch", oneLine(p.Arch))
+	some("repod:distribution", oneLine(p.Distribution))
+	some("repod:section", oneLine(p.Section))
+	some("repod:status", oneLine(p.Status))
 	if license == "" {
 		add("repod:license", "NOASSERTION")
-		add("repod:license_declared", paragraph(p.License))
+		some("repod:license_declared", paragraph(p.License))
 	}
 	if isHex(p.CopyrightSHA256, 64) {
 		add("repod:copyright_sha256", p.CopyrightSHA256)
 	}
 	for _, clause := range p.Unresolved {
-		add("repod:unresolved", oneLine(clause))
+		some("repod:unresolved", oneLine(clause))
 	}
-	return appendProperties(list, p.Properties)
+	eachProperty(p.Properties, add)
 }
 
-// appendProperties adds those that have a name.
-func appendProperties(list, more []Property) []Property {
-	for _, more := range more {
-		if name := oneLine(more.Name); name != "" {
-			list = append(list, Property{name, paragraph(more.Value)})
+// eachProperty calls add for those that have a name.
+func eachProperty(list []Property, add func(name, value string)) {
+	for _, p := range list {
+		if name := oneLine(p.Name); name != "" {
+			add(name, paragraph(p.Value))
 		}
 	}
-	return list
 }
 
 // valid reports whether a source has an identity.

@@ -20,6 +20,7 @@ type spdxWriter struct {
 	*writer
 	packages *array
 	licenses *array
+	p        spdxPackage // the last one
 
 	// texts has the licence references of the document, each with the digest of its
 	// text, "" if that is not known.
@@ -111,23 +112,25 @@ func (c Contact) spdx() string {
 
 func (w *spdxWriter) root() *spdxPackage {
 	r := w.doc.root()
-	p := newSPDXPackage(rootRef, r.Name, r.Version, "APPLICATION", r.PURL)
+	p := w.blank(rootRef, r.Name, r.Version, "APPLICATION", r.PURL)
 	if r.File {
 		p.PrimaryPackagePurpose = "FILE"
 	}
 	p.Supplier = r.Supplier.spdx()
 	p.Originator = p.Supplier
 	p.PackageDescription = r.Description
-	p.PackageChecksums = r.Hashes.spdx()
+	p.PackageChecksums = r.Hashes.spdx(p.PackageChecksums)
 	return p
 }
 
-// newSPDXPackage returns a package that claims nothing it was not told.
-func newSPDXPackage(ref, name, version, purpose, purl string) *spdxPackage {
-	p := &spdxPackage{ID: spdxID(ref), Supplier: noAssertion, Package: v2_3.Package{
+// blank returns a package that claims nothing it was not told. It is good until
+// the next one.
+func (w *spdxWriter) blank(ref, name, version, purpose, purl string) *spdxPackage {
+	p := &w.p
+	*p = spdxPackage{ID: spdxID(ref), Supplier: noAssertion, ExternalRefs: p.ExternalRefs[:0], Package: v2_3.Package{
 		PackageName: name, PackageVersion: version, PackageDownloadLocation: noAssertion,
 		PackageLicenseConcluded: noAssertion, PackageLicenseDeclared: noAssertion, PackageCopyrightText: noAssertion,
-		PrimaryPackagePurpose: purpose,
+		PrimaryPackagePurpose: purpose, PackageChecksums: p.PackageChecksums[:0],
 	}}
 	if purl != "" {
 		p.ExternalRefs = append(p.ExternalRefs, spdxExternal{
@@ -137,9 +140,8 @@ func newSPDXPackage(ref, name, version, purpose, purl string) *spdxPackage {
 	return p
 }
 
-// spdx returns the digests that are well-formed.
-func (h Hashes) spdx() []common.Checksum {
-	list := make([]common.Checksum, 0, 4)
+// spdx appends the digests that are well-formed.
+func (h Hashes) spdx(list []common.Checksum) []common.Checksum {
 	add := func(algorithm common.ChecksumAlgorithm, value string, digits int) {
 		if isHex(value, digits) {
 			list = append(list, common.Checksum{Algorithm: algorithm, Value: strings.ToLower(value)})
@@ -172,11 +174,11 @@ func (w *spdxWriter) add(p *Package) error {
 
 func (w *spdxWriter) spdxPackage(p *Package, license string) *spdxPackage {
 	// The file installs software: that is what its purpose is called.
-	s := newSPDXPackage(p.PURL, oneLine(p.Name), oneLine(p.Version), "INSTALL", p.PURL)
+	s := w.blank(p.PURL, oneLine(p.Name), oneLine(p.Version), "INSTALL", p.PURL)
 	s.Supplier = p.Maintainer.clean().spdx()
 	s.Originator = s.Supplier
 	s.PackageFileName = baseName(p.Filename)
-	s.PackageChecksums = p.Hashes.spdx()
+	s.PackageChecksums = p.Hashes.spdx(s.PackageChecksums)
 	if validURL(p.Download) {
 		s.PackageDownloadLocation = p.Download
 	}
@@ -194,7 +196,9 @@ func (w *spdxWriter) spdxPackage(p *Package, license string) *spdxPackage {
 	if name := oneLine(p.Source.Name); name != "" {
 		s.PackageSourceInfo = strings.TrimSpace("built from the source package " + name + " " + oneLine(p.Source.Version))
 	}
-	s.PackageComment = comment(p.properties(license))
+	var comment lines
+	p.eachProperty(license, comment.add)
+	s.PackageComment = comment.String()
 	if validVCS(p.VCS) {
 		s.ExternalRefs = append(s.ExternalRefs, spdxExternal{Category: common.CategoryOther, RefType: "vcs", Locator: p.VCS})
 	}
@@ -202,16 +206,18 @@ func (w *spdxWriter) spdxPackage(p *Package, license string) *spdxPackage {
 	return s
 }
 
-// comment returns properties as lines.
-func comment(properties []Property) string {
-	var b strings.Builder
-	for i, p := range properties {
-		if i > 0 {
-			b.WriteByte('\n')
-		}
-		b.WriteString(p.Name + "=" + strings.ReplaceAll(p.Value, "\n", " "))
+// lines are properties as a comment, one a line.
+type lines struct{ strings.Builder }
+
+func (l *lines) add(name, value string) {
+	if l.Len() == 0 {
+		l.Grow(256)
+	} else {
+		l.WriteByte('\n')
 	}
-	return b.String()
+	l.WriteString(name)
+	l.WriteByte('=')
+	l.WriteString(strings.ReplaceAll(value, "\n", " "))
 }
 
 // maxAdvisories is the largest number of addresses for one vulnerability.
@@ -220,6 +226,9 @@ const maxAdvisories = 20
 // advise adds references to what is told of the vulnerabilities that are in
 // the one package, with what was decided.
 func (s *spdxPackage) advise(p *Package, in func(owners []int) bool, flat bool) {
+	if len(p.Vulnerabilities) == 0 {
+		return
+	}
 	seen := make(map[string]bool)
 	for i := range p.Vulnerabilities {
 		v := &p.Vulnerabilities[i]
@@ -264,7 +273,7 @@ func (w *spdxWriter) source(p *Package) (string, error) {
 	if !w.refs.add(ref) {
 		return p.Source.PURL, nil
 	}
-	s := newSPDXPackage(ref, oneLine(p.Source.Name), oneLine(p.Source.Version), "SOURCE", p.Source.PURL)
+	s := w.blank(ref, oneLine(p.Source.Name), oneLine(p.Source.Version), "SOURCE", p.Source.PURL)
 	s.Supplier = p.Maintainer.clean().spdx()
 	if validURL(p.Source.Download) {
 		s.PackageDownloadLocation = p.Source.Download
@@ -285,20 +294,21 @@ func (w *spdxWriter) embedded(p *Package) error {
 		if !foreignPURL(purl) {
 			purl = ""
 		}
-		s := newSPDXPackage(embeddedRef(p.PURL, i), e.name(), oneLine(e.Version), "LIBRARY", purl)
+		s := w.blank(embeddedRef(p.PURL, i), e.name(), oneLine(e.Version), "LIBRARY", purl)
 		if license := e.license(); license != "" && !strings.Contains(license, licenseRef) {
 			s.PackageLicenseDeclared = license
 		} else if len(e.Licenses) > 0 {
 			s.PackageLicenseComments = "declared: " + paragraph(strings.Join(e.Licenses, "; "))
 		}
-		properties := []Property{{"repod:ecosystem", oneLine(e.Ecosystem)}}
+		var comment lines
+		comment.add("repod:ecosystem", oneLine(e.Ecosystem))
 		for _, name := range e.paths() {
 			if s.PackageFileName == "" {
 				s.PackageFileName = baseName(name)
 			}
-			properties = append(properties, Property{"repod:path", name})
+			comment.add("repod:path", name)
 		}
-		s.PackageComment = comment(properties)
+		s.PackageComment = comment.String()
 		s.advise(p, func(owners []int) bool { return slices.Contains(owners, i) }, false)
 		if err := w.packages.put(s); err != nil {
 			return err

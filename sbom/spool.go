@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 )
 
 // maxSpooled is how much of a spool stays in memory. Documents of a few packages
@@ -96,17 +97,21 @@ type link struct {
 // A linkSpool keeps links.
 type linkSpool struct {
 	spool
-	record []byte
+	record []byte // the last one
+	size   []byte // of it, encoded
 }
 
 func (s *linkSpool) put(l link) error {
 	b := binary.AppendUvarint(s.record[:0], uint64(l.embedded)<<2|bit(l.unknown)<<1|bit(l.missing))
-	b = binary.AppendUvarint(b, uint64(2+len(l.dependsOn)))
 	b = appendString(appendString(b, l.ref), l.source)
 	for _, ref := range l.dependsOn {
 		b = appendString(b, ref)
 	}
 	s.record = b
+	s.size = binary.AppendUvarint(s.size[:0], uint64(len(b)))
+	if _, err := s.Write(s.size); err != nil {
+		return err
+	}
 	for len(b) > 0 { // in parts that the spool can hold
 		n := min(len(b), maxSpooled)
 		if _, err := s.Write(b[:n]); err != nil {
@@ -128,63 +133,65 @@ func appendString(b []byte, s string) []byte {
 	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
 }
 
-// each calls f for every link, in their order. The dependencies are good until it
-// returns.
+// each calls f for every link, in their order. The list of dependencies is good
+// until it returns.
 func (s *linkSpool) each(f func(link) error) error {
+	var texts []string
+	return s.records(func(record []byte) error {
+		flags, n := binary.Uvarint(record)
+		l := link{embedded: int(flags >> 2), unknown: flags>>1&1 == 1, missing: flags&1 == 1}
+		texts = texts[:0]
+		for rest := string(record[n:]); rest != ""; {
+			var text string
+			text, rest = cutString(rest)
+			texts = append(texts, text)
+		}
+		l.ref, l.source, l.dependsOn = texts[0], texts[1], texts[2:]
+		return f(l)
+	})
+}
+
+// eachRef calls f for the package of every link.
+func (s *linkSpool) eachRef(f func(ref string) error) error {
+	return s.records(func(record []byte) error {
+		_, n := binary.Uvarint(record)
+		size, m := binary.Uvarint(record[n:])
+		return f(string(record[n+m : n+m+int(size)]))
+	})
+}
+
+// cutString returns what appendString has appended, and what follows it.
+func cutString(s string) (text, rest string) {
+	var size, shift uint64
+	for i := range len(s) {
+		size |= uint64(s[i]&0x7f) << shift
+		if shift += 7; s[i] < 0x80 {
+			return s[i+1 : i+1+int(size)], s[i+1+int(size):]
+		}
+	}
+	return s, ""
+}
+
+// records calls f for every link as it was written.
+func (s *linkSpool) records(f func([]byte) error) error {
 	r, err := s.reader()
 	if err != nil {
 		return err
 	}
-	var texts []string
 	for {
-		l, n, err := readHead(r)
+		size, err := binary.ReadUvarint(r)
 		if errors.Is(err, io.EOF) {
 			return nil
 		}
-		texts = texts[:0]
-		for ; err == nil && n > 0; n-- {
-			var text string
-			text, err = s.readString(r)
-			texts = append(texts, text)
+		if err == nil {
+			s.record = slices.Grow(s.record[:0], int(size))[:size]
+			_, err = io.ReadFull(r, s.record)
 		}
 		if err != nil {
-			return fmt.Errorf("read a part of the document again: %w", noEOF(err))
+			return fmt.Errorf("read a part of the document again: %w", err)
 		}
-		l.ref, l.source, l.dependsOn = texts[0], texts[1], texts[2:]
-		if err := f(l); err != nil {
+		if err := f(s.record); err != nil {
 			return err
 		}
 	}
-}
-
-// readHead returns a link without its texts, and how many there are.
-func readHead(r *bufio.Reader) (l link, texts uint64, err error) {
-	flags, err := binary.ReadUvarint(r)
-	if err != nil {
-		return l, 0, err
-	}
-	l.embedded, l.unknown, l.missing = int(flags>>2), flags>>1&1 == 1, flags&1 == 1
-	texts, err = binary.ReadUvarint(r)
-	return l, texts, noEOF(err)
-}
-
-func (s *linkSpool) readString(r *bufio.Reader) (string, error) {
-	n, err := binary.ReadUvarint(r)
-	if err != nil {
-		return "", err
-	}
-	if uint64(cap(s.record)) < n {
-		s.record = make([]byte, n)
-	}
-	b := s.record[:n]
-	_, err = io.ReadFull(r, b)
-	return string(b), err
-}
-
-// noEOF makes the end of a file in the middle of a link an error.
-func noEOF(err error) error {
-	if errors.Is(err, io.EOF) {
-		return io.ErrUnexpectedEOF
-	}
-	return err
 }

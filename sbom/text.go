@@ -2,7 +2,6 @@ package sbom
 
 import (
 	"math"
-	"net/url"
 	"path"
 	"strings"
 	"unicode"
@@ -104,15 +103,28 @@ func validURL(s string) bool { return validURLOf(s, "http", "https", "ftp") }
 // validVCS is validURL for repositories.
 func validVCS(s string) bool { return validURLOf(s, "http", "https", "git", "ssh", "svn", "ftp") }
 
+// validURLOf allows host names and IPv4 addresses, with a port, and nobody's name
+// or password.
 func validURLOf(s string, schemes ...string) bool {
-	scheme, _, ok := strings.Cut(s, "://")
+	scheme, rest, ok := strings.Cut(s, "://")
 	if !ok || len(s) > 2*maxLine || !uriBytes(s) {
+		return false
+	}
+	if i := strings.IndexAny(rest, "/?#"); i >= 0 {
+		rest = rest[:i]
+	}
+	host, port, ported := strings.Cut(rest, ":")
+	for i := range len(port) {
+		if port[i] < '0' || port[i] > '9' {
+			return false
+		}
+	}
+	if !dotted(strings.TrimSuffix(host, "."), "-_") || ported && port == "" {
 		return false
 	}
 	for _, allowed := range schemes {
 		if strings.EqualFold(scheme, allowed) {
-			u, err := url.Parse(s)
-			return err == nil && u.Hostname() != "" && u.User == nil
+			return true
 		}
 	}
 	return false

@@ -53,10 +53,12 @@ func (d *writer) walk(f formatWriter, packages iter.Seq2[Package, error]) error 
 	if err := f.head(); err != nil {
 		return err
 	}
-	for p, err := range packages {
+	var p Package
+	for next, err := range packages {
 		if err != nil {
 			return err
 		}
+		p = next
 		if err := p.check(); err != nil {
 			return err
 		}
@@ -85,7 +87,7 @@ func (f failing) Write(b []byte) (int, error) {
 type writer struct {
 	doc   *Document
 	out   *bufio.Writer
-	refs  refSet    // of everything in the document
+	refs  *refSet   // of everything in the document
 	links linkSpool // of its packages
 	later spool     // elements of an array that comes after the packages
 }
@@ -212,7 +214,7 @@ func (d *writer) resolve(l *link) Completeness {
 // eachMember calls f for the packages that the root is made of.
 func (d *writer) eachMember(f func(ref string) error) error {
 	if d.doc.Root.Contains == nil {
-		return d.links.each(func(l link) error { return f(l.ref) })
+		return d.links.eachRef(f)
 	}
 	seen := newRefSet()
 	for _, ref := range d.doc.Root.Contains {
