@@ -30,6 +30,9 @@ type BillQuery struct {
 	// BaseURL is what clients call the repository, without a slash at its end:
 	// addresses of files and of the bill itself begin with it.
 	BaseURL string
+	// Author is who has the bill made, default repod; BSI TR-03183-2 wants an address
+	// of mail.
+	Author sbom.Contact
 	// ToolVersion is the version of the program that makes the bill.
 	ToolVersion string
 	// TempDir is for temporary files; "" is that of os.CreateTemp.
@@ -76,7 +79,7 @@ type billTag struct{ text strings.Builder }
 
 func (q *BillQuery) tag() *billTag {
 	t := new(billTag)
-	fmt.Fprintf(&t.text, "%q %q %q %q %d %q %q\n", q.Format, q.Version, q.Distribution, q.Arch, q.Limit, q.BaseURL, q.ToolVersion)
+	fmt.Fprintf(&t.text, "%q %q %q %q %d %q %+v %q\n", q.Format, q.Version, q.Distribution, q.Arch, q.Limit, q.BaseURL, q.Author, q.ToolVersion)
 	return t
 }
 
@@ -163,11 +166,16 @@ func (q *BillQuery) document(state string, made time.Time) sbom.Document {
 	if q.Distribution != "" {
 		name = "SBOM of " + q.Distribution
 	}
-	return sbom.Document{
+	doc := sbom.Document{
 		Format: cmp.Or(q.Format, sbom.CycloneDX), SpecVersion: q.Version, Name: name, State: state,
-		Namespace: q.BaseURL + "/sbom", Timestamp: made.UTC().Truncate(time.Second), Tool: "repod", ToolVersion: q.ToolVersion,
-		Flat: q.Limit > 0, TempDir: q.TempDir,
+		Timestamp: made.UTC().Truncate(time.Second), Tool: "repod", ToolVersion: q.ToolVersion,
+		Author: q.Author, Flat: q.Limit > 0, TempDir: q.TempDir,
 	}
+	doc.Author.Name, doc.Author.URL = cmp.Or(doc.Author.Name, "repod"), cmp.Or(doc.Author.URL, q.BaseURL)
+	if q.BaseURL != "" {
+		doc.Namespace = q.BaseURL + "/sbom"
+	}
+	return doc
 }
 
 // packages yields what distributions have, one after the other.

@@ -33,7 +33,8 @@ func (a *api) billQuery(c *call) (aptrepo.BillQuery, *query) {
 	q := newQuery(c.Request)
 	out := aptrepo.BillQuery{
 		Format:  sbom.Format(q.oneOf("format", string(sbom.CycloneDX), string(sbom.SPDX))),
-		BaseURL: a.baseURL(c.Request), ToolVersion: a.Version, TempDir: a.SpoolDir,
+		BaseURL: a.baseURL(c.Request), Author: sbom.Contact{Email: a.Settings.Current().SMTP.From},
+		ToolVersion: a.Version, TempDir: a.SpoolDir,
 	}
 	out.Version = q.oneOf("version", append(sbom.Versions(out.Format), "")...)
 	return out, q
