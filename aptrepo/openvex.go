@@ -93,7 +93,7 @@ func (s *vexStatement) rule(d Decision) {
 }
 
 // vexProducts names what a decision is about, for each release where it is, or
-// is to be, published.
+// is to be, published: as scanners call it, and as bills of materials do.
 func (r *Repo) vexProducts(ctx context.Context, d Decision) ([]vexProduct, error) {
 	var places []Publication
 	c, err := r.load(ctx, KeyOf(d.Name, d.Version, d.Arch))
@@ -112,7 +112,8 @@ func (r *Repo) vexProducts(ctx context.Context, d Decision) ([]vexProduct, error
 		if err != nil {
 			return nil, err
 		}
-		products = append(products, vexProductOf(d, distribution.OS))
+		bill := biller{distribution: distribution}
+		products = append(products, vexProductOf(d, distribution.OS), newVEXProduct(bill.purl(d.Name, d.Version, d.Arch)))
 	}
 	if products == nil {
 		return []vexProduct{vexProductOf(d, "")}, nil
@@ -122,6 +123,7 @@ func (r *Repo) vexProducts(ctx context.Context, d Decision) ([]vexProduct, error
 }
 
 func vexProductOf(d Decision, os string) vexProduct {
-	purl := scan.Subject{Name: d.Name, Version: d.Version, Arch: d.Arch, OS: os}.PURL()
-	return vexProduct{purl, vexIdentifiers{purl}}
+	return newVEXProduct(scan.Subject{Name: d.Name, Version: d.Version, Arch: d.Arch, OS: os}.PURL())
 }
+
+func newVEXProduct(purl string) vexProduct { return vexProduct{purl, vexIdentifiers{purl}} }
