@@ -6,12 +6,14 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"io/fs"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	cdx "github.com/CycloneDX/cyclonedx-go"
+	"github.com/ProtonMail/go-crypto/openpgp"
 	"pgregory.net/rapid"
 
 	"github.com/repod-io/repod/aptrepo"
@@ -306,4 +308,71 @@ func TestBillTagModel(t *testing.T) {
 			},
 		})
 	})
+}
+
+// Published bills are those that SBOM writes, signed by the key that clients trust,
+// made again when something has changed only, and gone when they are withdrawn.
+func TestPublishBills(t *testing.T) {
+	g := stocked(t)
+	q := aptrepo.BillQuery{BaseURL: "https://repo.example", Author: sbom.Contact{Email: "apt@repo.example"}, TempDir: t.TempDir()}
+	read := func(name string) string {
+		t.Helper()
+		f, err := g.OpenFile(g.ctx, name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		body, err := io.ReadAll(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(body)
+	}
+	publish := func() {
+		t.Helper()
+		if err := g.PublishBills(g.ctx, q); err != nil {
+			t.Fatal(err)
+		}
+		keys, err := g.Keys(g.ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ring, err := openpgp.ReadArmoredKeyRing(bytes.NewReader(keys.Armored))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for name, format := range map[string]sbom.Format{"jammy.cdx.json": sbom.CycloneDX, "focal.spdx.json": sbom.SPDX} {
+			want, _ := g.bill(t, aptrepo.BillQuery{Format: format, Distribution: strings.Split(name, ".")[0]})
+			doc := read(name)
+			if doc != string(want) {
+				t.Errorf("%s is\n%s\nwant\n%s", name, doc, want)
+			}
+			if _, err := openpgp.CheckArmoredDetachedSignature(ring, strings.NewReader(doc), strings.NewReader(read(name+".asc")), nil); err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+	}
+	publish()
+	before := read("jammy.cdx.json.asc")
+	g.clock.move(time.Hour)
+	publish()
+	if read("jammy.cdx.json.asc") != before {
+		t.Error("a bill that had not changed was made again")
+	}
+	g.publish(t, debtest.Package{Name: "new"}.Build(), "jammy")
+	publish()
+	if read("jammy.cdx.json.asc") == before {
+		t.Error("a bill that has changed was not made again")
+	}
+	for _, name := range []string{"jammy.cdx.json.tag", "bills/jammy.cdx.json", "nowhere.cdx.json", "jammy.json"} {
+		if _, err := g.OpenFile(g.ctx, name); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if err := g.WithdrawBills(g.ctx); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := g.OpenFile(g.ctx, "jammy.cdx.json"); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("after their withdrawal: %v", err)
+	}
 }
