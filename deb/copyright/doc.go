@@ -34,8 +34,9 @@
 //   - SPDX's own identifiers stand for themselves, without regard to case and to
 //     ".0" at the end of versions: Apache-2 is Apache-2.0.
 //   - "with ... exception" becomes WITH if SPDX has a text for that exception and
-//     that licence. OpenSSL exceptions have many texts, each with a name of its
-//     own.
+//     that licence. Autoconf exceptions have several, of which the quoted text
+//     must be one. OpenSSL exceptions have even more, each by the name of a
+//     program, and remain references.
 //   - A name without a version, such as GPL or Apache, means the lowest version by
 //     the format. Hardly anybody means that: it is no claim that could be relied
 //     upon, and becomes a reference. So do BSD and its unnumbered relatives.
@@ -50,6 +51,6 @@
 //
 // Reading never fails, and takes time and memory in proportion to the file. What
 // exceeds the bounds counts as free text: 4 MiB of text, 50,000 paragraphs, 2,000
-// different names and an expression of 64 KiB. The largest file of some 700 in
-// Debian 12 has 2 MiB, the longest expression 3 KiB.
+// different names and an expression of 64 KiB. The largest of some 700 files of
+// Debian 12 has 2 MiB, the longest expression 1 KiB.
 package copyright

@@ -100,11 +100,12 @@ func treeOf(op string, parts []tree) tree {
 	return tree{op: op, parts: parts}
 }
 
-// tokens splits a field into words, parentheses around words, and commas.
+// tokens splits a field into words, the parentheses around them, and commas. A
+// word may have parentheses inside.
 func tokens(field string) []string {
 	var out []string
 	for _, word := range strings.Fields(field) {
-		for strings.HasPrefix(word, "(") && strings.Count(word, "(") > strings.Count(word, ")") {
+		for strings.HasPrefix(word, "(") {
 			out, word = append(out, "("), word[1:]
 		}
 		var after []string

@@ -77,7 +77,7 @@ func gnuLicense(key string) (id string, ok bool) {
 func (n *naming) license(name string) expr {
 	key := spelling(name)
 	for _, key := range []string{key, withoutPart(key, "license", "licence", "version")} {
-		if key == "mit" && n.expat {
+		if key == "mit" && n.whichText("MIT", expat) != "" {
 			return leaf("MIT")
 		}
 		if e, ok := aliases[key]; ok {
@@ -114,8 +114,6 @@ var (
 // exceptions are names of exceptions that SPDX calls otherwise, or that mean one
 // of several texts depending on the version of the licence.
 var exceptions = map[string]string{
-	"autoconf GPL-2":            "Autoconf-exception-generic",
-	"autoconf GPL-3":            "Autoconf-exception-generic-3.0",
 	"bison GPL-3":               "Bison-exception-2.2", // in GPL-2 it may be the one of 1.24
 	"classpath GPL-2":           "Classpath-exception-2.0",
 	"font GPL-2":                "Font-exception-2.0",
@@ -146,11 +144,14 @@ func (n *naming) withException(name string) expr {
 	id := base.terms[0]
 	key := withoutPart(spelling(strings.ReplaceAll(m[2], "~", "-")), "exception")
 	major, _, _ := strings.Cut(id, ".")
-	exception, ok := exceptions[key+" "+major]
-	if !ok {
-		exception, ok = exceptionIDs()[key]
+	exception := exceptions[key+" "+major]
+	if key == "autoconf" {
+		exception = n.whichText(name, autoconf)
 	}
-	if !ok || key == "" {
+	if exception == "" && key != "" {
+		exception = exceptionIDs()[key]
+	}
+	if exception == "" {
 		return expr{}
 	}
 	return leaf(id + " WITH " + exception)

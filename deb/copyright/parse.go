@@ -46,7 +46,7 @@ func Parse(text []byte) File {
 		return File{}
 	}
 	f := File{MachineReadable: true}
-	n := naming{expat: quotesExpat(paragraphs), refs: make(map[string]Ref)}
+	n := newNaming(paragraphs)
 	var all []expr
 	seen := make(map[string]bool)
 	for i, p := range paragraphs {
@@ -206,42 +206,3 @@ func (r *lineReader) continuation() []byte {
 var format = regexp.MustCompile(`(?i)^(?:https?://)?(?:[a-z0-9-]+\.)*debian\.(?:org|net)/[^\s]*(?:copyright-format[-/]1\.|dep5(?:\.|/|$)|/copyrightformat\b)`)
 
 func isFormat(url string) bool { return format.MatchString(url) }
-
-// expatGrant is the licence that Debian names Expat, up to its disclaimer.
-const expatGrant = "permission is hereby granted free of charge to any person obtaining a copy of this software and associated " +
-	"documentation files the software to deal in the software without restriction including without limitation the rights to use " +
-	"copy modify merge publish distribute sublicense and or sell copies of the software and to permit persons to whom the software " +
-	"is furnished to do so subject to the following conditions the above copyright notice and this permission notice shall be " +
-	"included in all copies or substantial portions of the software "
-
-// quotesExpat reports whether the file quotes a text under the name MIT, and it
-// is that of Expat wherever it does.
-func quotesExpat(paragraphs []paragraph) bool {
-	found := false
-	for _, p := range paragraphs {
-		for _, field := range p.licenses {
-			if lower(field.name) != "mit" || len(field.text) == 0 {
-				continue
-			}
-			if !isExpat(field.text) {
-				return false
-			}
-			found = true
-		}
-	}
-	return found
-}
-
-// isExpat reports whether a text is the Expat licence, after no more than its
-// copyright notices. The names of those who disclaim differ.
-func isExpat(text []byte) bool {
-	words := bytes.FieldsFunc(text, func(r rune) bool { return r < 'A' || r > 'z' || r > 'Z' && r < 'a' })
-	s := strings.ReplaceAll(lower(string(bytes.Join(words, []byte(" ")))), "this permission notice including the next paragraph shall", "this permission notice shall")
-	before, after, ok := strings.Cut(s, expatGrant)
-	const begin, end, most = "the software is provided as is without warranty of any kind express or implied ", " dealings in the software", 100
-	return ok && !conditions.MatchString(before) && strings.HasPrefix(after, begin) && strings.HasSuffix(after, end) &&
-		strings.Count(after, " ") < most && !strings.Contains(after, "except as contained")
-}
-
-// conditions matches words that are not in copyright notices.
-var conditions = regexp.MustCompile(`\b(?:permission|permitted|redistributions?|conditions?|provided|must|shall|may not|granted)\b`)

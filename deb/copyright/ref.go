@@ -85,8 +85,13 @@ func shortened(name string) string {
 
 // A naming gives names their meaning within one file.
 type naming struct {
-	expat bool // MIT is Expat
-	refs  map[string]Ref
+	quoted map[string][][]byte // texts by name in lower case
+	known  map[string]string   // what whichText found, by the same
+	refs   map[string]Ref
+}
+
+func newNaming(paragraphs []paragraph) *naming {
+	return &naming{quoted: quotations(paragraphs), known: make(map[string]string), refs: make(map[string]Ref)}
 }
 
 // ref returns the expression of a reference and notes it.
