@@ -12,7 +12,7 @@ type File struct {
 	// is known of others.
 	MachineReadable bool
 	// Licenses are what the paragraphs about files, and the header, state: each
-	// once, in the order of the file.
+	// spelling once, in the order of the file.
 	Licenses []License
 	// Expression is the SPDX licence expression of all of them together. It is
 	// "" for free text, and for a file that states nothing.
@@ -51,8 +51,8 @@ func Parse(text []byte) File {
 	seen := make(map[string]bool)
 	for i, p := range paragraphs {
 		for _, field := range p.stated(i == 0) {
-			key := lower(field.name)
-			if field.name == "" {
+			key := field.name
+			if key == "" {
 				key = "\n" + refToText(field.text).ID
 			}
 			if seen[key] {

@@ -160,8 +160,8 @@ func TestUnnamed(t *testing.T) {
 }
 
 func TestLicenses(t *testing.T) {
-	f := copyright.Parse(under("GPL-2+", "Files: a", "License: gpl-2+", "", "Files: b", "License: Expat  or\tfoo"))
-	want := "[{GPL-2+ GPL-2.0-or-later} {Expat or foo LicenseRef-Debian-foo OR MIT}]"
+	f := copyright.Parse(under("GPL-2+", "Files: a", "License: GPL-2+", "", "Files: b", "License: Expat  or\tfoo", "", "Files: c", "License: gpl-2+"))
+	want := "[{GPL-2+ GPL-2.0-or-later} {Expat or foo LicenseRef-Debian-foo OR MIT} {gpl-2+ GPL-2.0-or-later}]"
 	if got := fmt.Sprint(f.Licenses); got != want {
 		t.Errorf("%s, want %s", got, want)
 	}
