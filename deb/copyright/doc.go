@@ -27,8 +27,9 @@
 //   - GPL-2 is GPL-2.0-only and GPL-2+ is GPL-2.0-or-later, likewise LGPL, AGPL,
 //     GFDL and GFDL-NIV, in all customary spellings.
 //   - Expat is MIT. Debian's own MIT is none in particular, and the format
-//     advises against it: it is MIT if the file quotes the text under that name,
-//     and the text is that of Expat, word by word.
+//     advises against it; X11 is in use for no fewer. What the file quotes under
+//     such a name decides, if it is the text of MIT, X11 or
+//     X11-distribute-modifications-variant, word by word.
 //   - Artistic is Artistic-1.0-Perl, the text that Debian keeps under that name;
 //     Perl is that or GPL-1.0-or-later.
 //   - SPDX's own identifiers stand for themselves, without regard to case and to

@@ -51,7 +51,7 @@ func TestNames(t *testing.T) {
 		{"CC-BY-SA", "ref:cc-by-sa"}, {"PSF", "ref:psf"}, {"Python", "ref:python"}, {"BSL", "ref:bsl"},
 
 		// with another identifier, or none
-		{"Expat", "MIT"}, {"EXPAT", "MIT"}, {"MIT", "ref:mit"}, {"MIT License", "ref:mit-license#"}, {"MIT/X11", "ref:mit-x11#"}, {"X11", "X11"},
+		{"Expat", "MIT"}, {"EXPAT", "MIT"}, {"MIT", "ref:mit"}, {"MIT License", "ref:mit-license#"}, {"MIT/X11", "ref:mit-x11#"}, {"X11", "ref:x11"},
 		{"Perl", "Artistic-1.0-Perl OR GPL-1.0-or-later"}, {"same as Perl", "Artistic-1.0-Perl OR GPL-1.0-or-later"},
 		{"Same as Perl itself", "Artistic-1.0-Perl OR GPL-1.0-or-later"},
 		{"Artistic", "Artistic-1.0-Perl"}, {"Artistic-1.0", "Artistic-1.0"}, {"Artistic-2", "Artistic-2.0"},
@@ -123,20 +123,20 @@ func TestOperators(t *testing.T) {
 		{"ISC and Zlib", "ISC AND Zlib"},
 		{"ISC and/or Zlib", "ISC AND Zlib"},
 		{"ISC or Zlib or ISC", "ISC OR Zlib"},
-		{"ISC or Zlib and X11", "(X11 AND Zlib) OR ISC"},
-		{"ISC or Zlib, and X11", "(ISC OR Zlib) AND X11"},
-		{"ISC and Zlib, or X11", "(ISC AND Zlib) OR X11"},
+		{"ISC or Zlib and W3C", "(W3C AND Zlib) OR ISC"},
+		{"ISC or Zlib, and W3C", "(ISC OR Zlib) AND W3C"},
+		{"ISC and Zlib, or W3C", "(ISC AND Zlib) OR W3C"},
 		{"ISC or Zlib, and Zlib or ISC", "ISC OR Zlib"},
-		{"ISC or Zlib, and X11 or Beerware, and Unlicense", "(Beerware OR X11) AND (ISC OR Zlib) AND Unlicense"},
+		{"ISC or Zlib, and W3C or Beerware, and Unlicense", "(Beerware OR W3C) AND (ISC OR Zlib) AND Unlicense"},
 		{"ISC, Zlib", "ISC AND Zlib"},
-		{"ISC, Zlib and X11", "ISC AND X11 AND Zlib"},
-		{"ISC, Zlib or X11", "ISC OR X11 OR Zlib"},
-		{"ISC, Zlib, or X11", "ISC OR X11 OR Zlib"},
-		{"ISC, Zlib, and X11", "ISC AND X11 AND Zlib"},
-		{"(ISC or Zlib) and X11", "(ISC OR Zlib) AND X11"},
+		{"ISC, Zlib and W3C", "ISC AND W3C AND Zlib"},
+		{"ISC, Zlib or W3C", "ISC OR W3C OR Zlib"},
+		{"ISC, Zlib, or W3C", "ISC OR W3C OR Zlib"},
+		{"ISC, Zlib, and W3C", "ISC AND W3C AND Zlib"},
+		{"(ISC or Zlib) and W3C", "(ISC OR Zlib) AND W3C"},
 		{"((ISC))", "ISC"},
 		{"foo(bar) or ISC", "ISC OR ref:foo-bar#"},
-		{"(ISC or Zlib), (X11 or Zlib)", "ref:isc-or-zlib-x11-or-zlib#"}, // says nothing of the comma
+		{"(ISC or Zlib), (W3C or Zlib)", "ref:isc-or-zlib-w3c-or-zlib#"}, // says nothing of the comma
 		{"GPL-2+ with Font exception or Expat, and ISC", "(GPL-2.0-or-later WITH Font-exception-2.0 OR MIT) AND ISC"},
 		{"GPL-2 or later or Expat", "GPL-2.0-or-later OR MIT"},
 		{"Perl or GPL-1+", "Artistic-1.0-Perl OR GPL-1.0-or-later"},
@@ -155,9 +155,9 @@ func TestOperators(t *testing.T) {
 		{"ISC or Zlib)", "ref:isc-or-zlib#"},
 		{"()", "ref:license#"},
 		{"ISC (or Zlib)", "ref:isc-or-zlib#"},
-		{"ISC, and Zlib, or X11", "ref:isc-and-zlib-or-x11#"},
-		{"ISC or Zlib, X11", "ref:isc-or-zlib-x11#"},
-		{"ISC, Zlib or X11 and Zlib", "ref:isc-zlib-or-x11-and-zlib#"},
+		{"ISC, and Zlib, or W3C", "ref:isc-and-zlib-or-w3c#"},
+		{"ISC or Zlib, W3C", "ref:isc-or-zlib-w3c#"},
+		{"ISC, Zlib or W3C and Zlib", "ref:isc-zlib-or-w3c-and-zlib#"},
 		{"or later", "ref:or-later#"},
 		{strings.Repeat("(", 17) + "ISC" + strings.Repeat(")", 17), "ref:isc#"},
 		{strings.Repeat("(", 16) + "ISC" + strings.Repeat(")", 16), "ISC"},
@@ -173,7 +173,12 @@ func TestOperators(t *testing.T) {
 func TestQuotedTexts(t *testing.T) {
 	mit := func(text string) string { return "License: MIT" + text }
 	xorg := strings.Replace(expatText, "this permission notice shall", "this permission\n notice (including the next paragraph) shall", 1)
-	x11 := expatText + " Except as contained in this notice, the name of somebody shall not be used.\n"
+	x11 := expatText + ` .
+ Except as contained in this notice, the names of the authors shall not be used
+ in advertising or otherwise to promote the sale, use or other deal-
+ ings in this Software without prior written authorization from the authors.
+`
+	variant := strings.Replace(x11, "distribute, sub", "distribute,\n distribute with modifications, sub", 1)
 	condition := "\n You must not sell this." + expatText
 	advice := strings.Replace(expatText, "portions of the Software.\n", "portions of the Software.\n .\n Send a postcard.\n", 1)
 	for _, tt := range []struct {
@@ -188,10 +193,20 @@ func TestQuotedTexts(t *testing.T) {
 		{"in another case", "mit", []string{mit(expatText)}, "MIT"},
 		{"twice", "MIT", []string{mit(expatText), mit(expatText)}, "MIT"},
 		{"in a paragraph about files", "MIT", []string{"Files: a\nLicense: MIT" + expatText}, "MIT"},
+		{"X11 under the name MIT", "MIT", []string{mit(x11)}, "X11"},
+		{"X11", "X11", []string{"License: X11" + x11}, "X11"},
+		{"X11 with FSF's addition", "X11", []string{"License: X11" + x11 + " .\n FSF changes to this file are in the public domain.\n"}, "X11"},
+		{"X11 of ncurses", "MIT/X11", []string{"License: MIT/X11" + variant}, "X11-distribute-modifications-variant"},
+		{"Expat under the name X11", "X11", []string{"License: X11" + expatText}, "MIT"},
+		{"no text of X11", "X11", nil, "ref:x11"},
+		{"variant without advertising", "X11", []string{"License: X11" + strings.Replace(expatText, "distribute, sub", "distribute, distribute with modifications, sub", 1)}, "ref:x11"},
 		{"no text", "MIT", nil, "ref:mit"},
 		{"two texts", "MIT", []string{mit(expatText), mit(x11)}, "ref:mit"},
 		{"two texts, the other way round", "MIT", []string{mit(x11), mit(expatText)}, "ref:mit"},
-		{"another condition behind", "MIT", []string{mit(x11)}, "ref:mit"},
+		{"another condition behind", "MIT", []string{mit(expatText + " Send a postcard.\n")}, "ref:mit"},
+		{"behind that of X11", "MIT", []string{mit(x11 + " Send a postcard.\n")}, "ref:mit"},
+		{"a request in front", "MIT", []string{mit("\n Send a postcard." + expatText)}, "ref:mit"},
+		{"title", "MIT", []string{mit("\n The MIT License (MIT)\n .\n Copyright (c) 2024 Somebody\n ." + expatText)}, "MIT"},
 		{"another condition in front", "MIT", []string{mit(condition)}, "ref:mit"},
 		{"another condition within", "MIT", []string{mit(advice)}, "ref:mit"},
 		{"a word less", "MIT", []string{mit(strings.Replace(expatText, "publish, ", "", 1))}, "ref:mit"},

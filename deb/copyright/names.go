@@ -77,8 +77,8 @@ func gnuLicense(key string) (id string, ok bool) {
 func (n *naming) license(name string) expr {
 	key := spelling(name)
 	for _, key := range []string{key, withoutPart(key, "license", "licence", "version")} {
-		if key == "mit" && n.whichText("MIT", expat) != "" {
-			return leaf("MIT")
+		if ofMIT[key] {
+			return n.quotedLicense(name)
 		}
 		if e, ok := aliases[key]; ok {
 			return e
@@ -94,6 +94,14 @@ func (n *naming) license(name string) expr {
 				return leaf(id + "+")
 			}
 		}
+	}
+	return expr{}
+}
+
+// quotedLicense returns what the text quoted under a name is.
+func (n *naming) quotedLicense(name string) expr {
+	if id := n.whichText(name, licenceOfMIT); id != "" {
+		return leaf(id)
 	}
 	return expr{}
 }

@@ -97,6 +97,10 @@ type licenseField struct {
 	text []byte
 }
 
+// isWhole reports whether the paragraph tells the licence of files. Further files
+// belong to a paragraph of their own, for want of an empty line.
+func (p *paragraph) isWhole() bool { return p.hasFiles && len(p.licenses) > 0 }
+
 // stated returns what a paragraph says about files. A paragraph with a Copyright
 // and no Files is about all files, as it was in drafts of the format; one with
 // neither quotes a licence. Files without a License are under one without name.
@@ -134,7 +138,7 @@ func split(text []byte) ([]paragraph, bool) {
 		case !ok:
 			continue
 		}
-		if !within || name == "files" && all[len(all)-1].hasFiles {
+		if !within || name == "files" && all[len(all)-1].isWhole() {
 			if len(all) == maxParagraphs {
 				return nil, false
 			}

@@ -44,33 +44,59 @@ func (n *naming) whichText(name string, recognize func(words string) string) str
 	return id
 }
 
-// onlyWords returns a text in lower case, without digits and punctuation.
+// onlyWords returns a text in lower case, without digits and punctuation. Words
+// that were divided at the end of a line are put together.
 func onlyWords(text []byte) string {
+	text = divided.ReplaceAll(text, nil)
 	words := bytes.FieldsFunc(text, func(r rune) bool { return r < 'A' || r > 'z' || r > 'Z' && r < 'a' })
 	return lower(string(bytes.Join(words, []byte(" "))))
 }
 
-// expatGrant is the licence that Debian names Expat, up to its disclaimer.
-const expatGrant = "permission is hereby granted free of charge to any person obtaining a copy of this software and associated " +
-	"documentation files the software to deal in the software without restriction including without limitation the rights to use " +
-	"copy modify merge publish distribute sublicense and or sell copies of the software and to permit persons to whom the software " +
-	"is furnished to do so subject to the following conditions the above copyright notice and this permission notice shall be " +
-	"included in all copies or substantial portions of the software "
+var divided = regexp.MustCompile(`-[ \t\r]*\n[ \t*#]*`)
 
-// conditions matches words that are not in copyright notices.
-var conditions = regexp.MustCompile(`\b(?:permission|permitted|redistributions?|conditions?|provided|must|shall|may not|granted)\b`)
+// ofMIT are names that people give to several licences that MIT made.
+var ofMIT = map[string]bool{"mit": true, "x11": true, "mit/x11": true, "mit-x11": true, "x11/mit": true}
 
-// expat recognizes the Expat licence, behind no more than its copyright notices.
-// The names of those who disclaim differ.
-func expat(words string) string {
-	words = strings.ReplaceAll(words, "permission notice including the next paragraph shall", "permission notice shall")
-	before, after, ok := strings.Cut(words, expatGrant)
-	const begin, end, most = "the software is provided as is without warranty of any kind express or implied ", " dealings in the software", 100
-	if ok && !conditions.MatchString(before) && strings.HasPrefix(after, begin) && strings.HasSuffix(after, end) &&
-		strings.Count(after, " ") < most && !strings.Contains(after, "except as contained") {
+// These licences consist of notices, a grant, a disclaimer and perhaps a
+// condition on advertising. Whose names are in there makes no difference.
+var (
+	mitText = regexp.MustCompile(`^(.*?)permission is hereby granted free of charge to any person obtaining a copy of this software and associated ` +
+		`documentation files the software to deal in the software without restriction including without limitation the rights to use copy ` +
+		`modify merge publish distribute (distribute with modifications )?sublicense and or sell copies of the software and to permit persons ` +
+		`to whom the software is furnished to do so subject to the following conditions the above copyright notice and this permission ` +
+		`notice (?:including the next paragraph )?shall be included in all copies or substantial portions of the software ` +
+		`the software is provided as is without warranty of any kind express or implied including but not limited to the warranties of ` +
+		`merchantability fitness for a particular purpose and non ?infringement in no event shall (?:\w+ ){1,20}be liable for any claim ` +
+		`damages or other liability whether in an action of contract tort or otherwise arising from out of or in connection with the ` +
+		`software or the use or other dealings in the software(.*)$`)
+	mitAdvertising = regexp.MustCompile(`^ except as contained in this notice the name(?: s|s)? of ((?:\w+ ){1,20})shall not be used in advertising or ` +
+		`otherwise to promote the sale use or other dealings in this software without prior written authorization (?:from ((?:\w+ ){1,20}))?$`)
+	// What FSF adds to the text it has in a file of Automake.
+	mitAddition = " fsf changes to this file are in the public domain"
+	// Before the grant there are a title and notices, without the words of
+	// conditions.
+	mitNotices = regexp.MustCompile(`^(?:(?:the )?(?:mit|x11|expat) licen[cs]e (?:mit )?)?(?:copyright (?:\w+ ){1,80})?$`)
+	conditions = regexp.MustCompile(`\b(?:permission|permitted|redistributions?|conditions?|provided|must|shall|may not|granted)\b`)
+)
+
+// licenceOfMIT recognizes these licences.
+func licenceOfMIT(words string) string {
+	m := mitText.FindStringSubmatch(words)
+	if m == nil || !mitNotices.MatchString(m[1]) || conditions.MatchString(m[1]) {
+		return ""
+	}
+	modified, rest := m[2] != "", m[3]
+	if rest == "" && !modified {
 		return "MIT"
 	}
-	return ""
+	m = mitAdvertising.FindStringSubmatch(strings.TrimSuffix(rest, mitAddition) + " ")
+	switch {
+	case m == nil || m[2] != "" && m[2] != m[1]: // it goes on after the name
+		return ""
+	case modified:
+		return "X11-distribute-modifications-variant"
+	}
+	return "X11"
 }
 
 // What the exceptions for files that Autoconf puts into configure scripts say.

@@ -14,8 +14,12 @@ var (
 	exceptionList string
 )
 
-// vague are identifiers that in copyright files are rather somebody's name.
-var vague = map[string]bool{"Caldera": true, "Intel": true, "MIT": true, "Nokia": true, "SL": true, "Xerox": true, "any-OSI": true}
+// vague are identifiers that copyright files use for several licences, or that
+// are rather somebody's name in them.
+var vague = map[string]bool{
+	"MIT": true, "X11": true,
+	"Caldera": true, "Intel": true, "Nokia": true, "SL": true, "Xerox": true, "any-OSI": true,
+}
 
 // licenseIDs returns the identifiers that names of that spelling stand for.
 var licenseIDs = sync.OnceValue(func() map[string]string {
