@@ -66,7 +66,7 @@ func NewFinder(name string) *Finder {
 // unless that is nil, and takes copyright files in. Next need not read them.
 func (d *Finder) Visit(next func(f deb.File, content io.Reader) error) func(f deb.File, content io.Reader) error {
 	return func(f deb.File, content io.Reader) error {
-		if f.Control || !d.wants(f.Path) {
+		if !d.wants(f.Path) { // nor do files of control.tar have such a path
 			if next == nil {
 				return nil
 			}

@@ -109,6 +109,24 @@ func TestFinderManyLinks(t *testing.T) {
 	}
 }
 
+// TestFinderManyFiles: a Finder remembers the first files of others, in case one
+// of them is meant.
+func TestFinderManyFiles(t *testing.T) {
+	files := make(map[string]string)
+	for i := range 20 {
+		files[fmt.Sprintf("usr/share/doc/a%02d/copyright", i)] = string(under("ISC"))
+	}
+	for target, want := range map[string]copyright.Found{
+		"a06": {SHA256: hexSum(string(under("ISC"))), Size: int64(len(under("ISC"))), MachineReadable: true, Expression: "ISC"},
+		"a07": {In: "a07"},
+	} {
+		got := find(t, debtest.Package{Files: files, Entries: []debtest.Header{symlink("usr/share/doc/hello", target)}}, nil)
+		if !reflect.DeepEqual(got, want) {
+			t.Errorf("%s: %+v", target, got)
+		}
+	}
+}
+
 // TestFinderSharesFiles: whoever else visits the files sees them as without a
 // Finder, and what he reads of them does not matter.
 func TestFinderSharesFiles(t *testing.T) {

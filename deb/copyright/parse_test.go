@@ -120,7 +120,7 @@ func TestParagraphs(t *testing.T) {
 		{"text within the paragraph", "\nFiles: *\nLicense: ISC\n License: GPL-2\n .\n Files: a\n\n", "ISC"},
 		{"no Files field", "\nCopyright: 2024 Somebody\nLicense: ISC\n", "ISC"},
 		{"no empty line", "\nFiles: a\nLicense: ISC\nFiles: b\nLicense: Expat\n", "ISC AND MIT"},
-		{"second Files field", "\nFiles: a\nFiles: b\nLicense: ISC\n", "ISC"},
+		{"two of them in a row", "\nFiles: a\nFiles: b\nLicense: ISC\n", "ISC"},
 		{"second License field", "\nFiles: a\nLicense: ISC\nLicense: Expat\n", "ISC AND MIT"},
 		{"line of blanks", "\nFiles: a\nLicense: ISC\n \t\nLicense: GPL-2\n", "ISC"},
 		{"carriage returns", "\r\nFiles: a\r\nLicense: ISC\r\n text\r\n\r\nFiles: b\r\nLicense: Expat\r\n", "ISC AND MIT"},
@@ -142,7 +142,7 @@ func TestUnnamed(t *testing.T) {
 	parse := func(text string) copyright.File {
 		return copyright.Parse([]byte(format + "\nFiles: *\nLicense: ISC\n\n" + text))
 	}
-	texts := []string{"Files: a\nLicense:\n you may copy", "Files: a\nLicense:\n you may not", "Files: a\n"}
+	texts := []string{"Files: a\nLicense:\n you may copy", "Files: a\nLicense:\n you may not", "Files: a\nLicense: ISC\nFiles: b\n"}
 	seen := map[string]bool{}
 	for _, text := range texts {
 		f := parse(text)
