@@ -13,7 +13,7 @@
 // state, each once and in alphabetical order. This includes the paragraph about
 // debian/*: manual pages, scripts and patches from there are in binary packages,
 // and no paragraph tells. The file speaks for a source package, so the expression
-// may name more than what is in one of its binary packages, but never less.
+// may name more than what is in one of its binary packages.
 //
 // A field may join licences: "and" binds stronger than "or", a comma in front of
 // them weaker. "and/or", which programs write when they do not know, and a mere

@@ -72,8 +72,8 @@ func gnuLicense(key string) (id string, ok bool) {
 	return id + "-only", true
 }
 
-// license returns what a name without exception stands for. It is the whole
-// expression of the zero expr when that cannot be said.
+// license returns what a name without exception stands for, and the zero expr
+// when no identifier says that.
 func (n *naming) license(name string) expr {
 	key := spelling(name)
 	for _, key := range []string{key, withoutPart(key, "license", "licence", "version")} {
