@@ -59,7 +59,7 @@ func BenchmarkFinder(b *testing.B) {
 	})
 	b.Run("with", func(b *testing.B) {
 		read(b, func() *deb.Options {
-			finder := copyright.NewFinder("hello")
+			var finder copyright.Finder
 			return &deb.Options{Visit: finder.Visit(discard), VisitLink: finder.VisitLink}
 		})
 	})

@@ -29,7 +29,7 @@ type Found struct {
 
 // A Finder looks for the copyright file of a package while the package is read:
 //
-//	finder := copyright.NewFinder(name)
+//	var finder copyright.Finder
 //	opts := &deb.Options{Visit: finder.Visit(others), VisitLink: finder.VisitLink}
 //	pkg, err := deb.Read(file, opts)
 //	if err != nil {
@@ -37,53 +37,84 @@ type Found struct {
 //	}
 //	found := finder.Found()
 //
-// It reads nothing but copyright files, of at most 8 packages: a package that
-// has those of others too links to one of them, perhaps. It keeps one file in
-// memory at a time, as far as it may be machine-readable. A Finder is for one
-// package and used by one goroutine.
+// It reads nothing but the control file, for the name, and copyright files, of at
+// most 8 packages: a package that has those of others too links to one of them,
+// perhaps. It keeps one file in memory at a time, as far as it may be
+// machine-readable. The zero Finder is ready; it is for one package and used by one
+// goroutine.
 type Finder struct {
-	name  string
+	name  string            // of the package, once it is known
 	files map[string]Found  // by path
 	links map[string]string // by path, to a path
 }
 
 // Bounds of what a Finder remembers.
 const (
-	maxFiles = 8
-	maxLinks = 64
-	maxHops  = 8 // as many links lead to a file
+	maxFiles   = 8
+	maxLinks   = 64
+	maxHops    = 8 // as many links lead to a file
+	maxControl = 1 << 20
 )
 
 // docs is where all packages have their copyright files.
 const docs = "usr/share/doc"
 
-// NewFinder returns a Finder for a package of that name.
-func NewFinder(name string) *Finder {
-	return &Finder{name: name, files: make(map[string]Found), links: make(map[string]string)}
-}
-
 // Visit returns a function for Options.Visit of package deb, which calls next,
 // unless that is nil, and takes copyright files in. Next need not read them.
 func (d *Finder) Visit(next func(f deb.File, content io.Reader) error) func(f deb.File, content io.Reader) error {
+	if next == nil {
+		next = func(deb.File, io.Reader) error { return nil }
+	}
 	return func(f deb.File, content io.Reader) error {
-		if !d.wants(f.Path) { // nor do files of control.tar have such a path
-			if next == nil {
-				return nil
-			}
+		switch {
+		case f.Control && f.Path == "control":
+			var text bytes.Buffer
+			err := both(f, content, &limited{&text, maxControl}, next)
+			d.name = nameIn(text.Bytes())
+			return err
+		case !d.wants(f.Path): // nor do files of control.tar have such a path
 			return next(f, content)
 		}
 		r := newRecorder(f.Size)
-		if next != nil {
-			if err := next(f, io.TeeReader(content, r)); err != nil {
-				return err
-			}
-		}
-		if _, err := io.Copy(r, content); err != nil {
+		if err := both(f, content, r, next); err != nil {
 			return err
+		}
+		if d.files == nil {
+			d.files = make(map[string]Found)
 		}
 		d.files[f.Path] = r.found()
 		return nil
 	}
+}
+
+// both shows a file to next, and all of it to w.
+func both(f deb.File, content io.Reader, w io.Writer, next func(f deb.File, content io.Reader) error) error {
+	if err := next(f, io.TeeReader(content, w)); err != nil {
+		return err
+	}
+	_, err := io.Copy(w, content)
+	return err
+}
+
+// limited drops what is too much.
+type limited struct {
+	w    *bytes.Buffer
+	most int
+}
+
+func (l *limited) Write(p []byte) (int, error) {
+	l.w.Write(p[:min(len(p), l.most-l.w.Len())])
+	return len(p), nil
+}
+
+// nameIn returns the name that a control file gives, "" if it has none: package deb
+// refuses such a package.
+func nameIn(control []byte) string {
+	stanza, err := deb.ParseStanza(control)
+	if err != nil {
+		return ""
+	}
+	return stanza.Get("Package")
 }
 
 // wants reports whether a file is the copyright file of this package, or one of
@@ -100,11 +131,11 @@ func (d *Finder) wants(file string) bool {
 	case name == d.name:
 		return true
 	}
-	_, own := d.files[d.file(d.name)]
+	_, own := d.files[fileOf(d.name)]
 	return !own && len(d.files) < maxFiles-1
 }
 
-func (d *Finder) file(name string) string { return docs + "/" + name + "/copyright" }
+func fileOf(name string) string { return docs + "/" + name + "/copyright" }
 
 // VisitLink is for Options.VisitLink of package deb. Its error is nil.
 func (d *Finder) VisitLink(f deb.File) error {
@@ -115,6 +146,9 @@ func (d *Finder) VisitLink(f deb.File) error {
 	name = strings.TrimSuffix(name, "/copyright")
 	if strings.Contains(name, "/") || name != d.name && len(d.links) >= maxLinks {
 		return nil
+	}
+	if d.links == nil {
+		d.links = make(map[string]string)
 	}
 	to := f.Target
 	switch {
@@ -128,10 +162,10 @@ func (d *Finder) VisitLink(f deb.File) error {
 	return nil
 }
 
-// Found returns what was found. It is to be called when the package has been
-// read and found to be sound.
+// Found returns what was found. It is to be called when the package has been read
+// and found to be sound.
 func (d *Finder) Found() Found {
-	file := d.file(d.name)
+	file := fileOf(d.name)
 	for range maxHops {
 		if found, ok := d.files[file]; ok {
 			return found
@@ -142,17 +176,17 @@ func (d *Finder) Found() Found {
 		} else if to, ok := d.links[file]; ok {
 			file = to
 		} else {
-			return Found{In: d.other(file)}
+			return Found{In: other(file, d.name)}
 		}
 	}
 	return Found{}
 }
 
 // other returns the name of the package that has a copyright file of that path,
-// and "" if no other has.
-func (d *Finder) other(file string) string {
+// and "" if no other than own has.
+func other(file, own string) string {
 	name := path.Base(path.Dir(file))
-	if file != d.file(name) || name == d.name || !deb.ValidPackageName(name) {
+	if file != fileOf(name) || name == own || !deb.ValidPackageName(name) {
 		return ""
 	}
 	return name

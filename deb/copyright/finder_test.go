@@ -20,7 +20,7 @@ import (
 // find reads a package named hello and returns what is found in it.
 func find(t testing.TB, p debtest.Package, next func(deb.File, io.Reader) error) copyright.Found {
 	t.Helper()
-	finder := copyright.NewFinder("hello")
+	var finder copyright.Finder
 	opts := &deb.Options{Visit: finder.Visit(next), VisitLink: finder.VisitLink}
 	if _, err := deb.Read(bytes.NewReader(p.Build()), opts); err != nil {
 		t.Fatal(err)
@@ -154,7 +154,7 @@ func TestFinderSharesFiles(t *testing.T) {
 func TestFinderErrors(t *testing.T) {
 	p := debtest.Package{Files: map[string]string{"usr/share/doc/hello/copyright": string(under("ISC"))}}
 	broken := errors.New("full")
-	finder := copyright.NewFinder("hello")
+	var finder copyright.Finder
 	_, err := deb.Read(bytes.NewReader(p.Build()), &deb.Options{Visit: finder.Visit(func(f deb.File, _ io.Reader) error {
 		if f.Control {
 			return nil
@@ -179,7 +179,7 @@ func TestFinderLongFile(t *testing.T) {
 	text := string(under("ISC")) + strings.Repeat("x", 9<<20)
 	p := debtest.Package{Files: map[string]string{"usr/share/doc/hello/copyright": text}}
 	file := p.Build()
-	finder := copyright.NewFinder("hello")
+	var finder copyright.Finder
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
 	_, err := deb.Read(bytes.NewReader(file), &deb.Options{Visit: finder.Visit(nil)})
@@ -205,7 +205,7 @@ Copyright: none
 License: public-domain
 `}}.Build()
 
-	finder := copyright.NewFinder("hello")
+	var finder copyright.Finder
 	_, err := deb.Read(bytes.NewReader(file), &deb.Options{Visit: finder.Visit(nil), VisitLink: finder.VisitLink})
 	if err != nil {
 		fmt.Println(err)

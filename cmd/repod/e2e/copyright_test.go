@@ -75,7 +75,7 @@ func findCopyright(t *testing.T, file string) (name string, found copyright.Foun
 	}
 	defer f.Close()
 	name = inspect(t, file).Name
-	finder := copyright.NewFinder(name)
+	var finder copyright.Finder
 	if _, err := deb.Read(f, &deb.Options{Visit: finder.Visit(nil), VisitLink: finder.VisitLink}); err != nil {
 		t.Fatalf("%s: %v", file, err)
 	}
