@@ -58,15 +58,17 @@ func plain(s string) bool {
 	return true
 }
 
-// cut returns at most n bytes of s, and no part of a character.
+// cut returns at most n bytes of s, and no part of a character if it has any.
 func cut(s string, n int) string {
 	if len(s) <= n {
 		return s
 	}
-	for n > 0 && !utf8.RuneStart(s[n]) {
-		n--
+	for start := n; start > n-utf8.UTFMax && start >= 0; start-- {
+		if utf8.RuneStart(s[start]) {
+			return s[:start]
+		}
 	}
-	return s[:n]
+	return s[:n] // there are no characters here
 }
 
 // uriBytes reports whether a string has only characters of URIs (RFC 3986), and

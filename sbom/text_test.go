@@ -23,6 +23,8 @@ func TestClean(t *testing.T) {
 		strings.Repeat("x", 2000):  strings.Repeat("x", maxLine-3) + "…",
 		strings.Repeat("ä", 2000):  strings.Repeat("ä", (maxLine-3)/2) + "…",
 		strings.Repeat("\a", 2000): "",
+
+		strings.Repeat("\x80", 9000): strings.Repeat("\uFFFD", maxLine/3-1) + "…",
 	} {
 		if got := oneLine(in); got != want && !(in == "\xff\xfe" && got == "\uFFFD\uFFFD") {
 			t.Errorf("%.40q becomes %.40q, want %.40q", in, got, want)
