@@ -90,7 +90,8 @@ type Root struct {
 	Description string
 	Supplier    Contact
 	Hashes      Hashes
-	// Contains names the packages that it is made of, by PURL; nil: all.
+	// Contains names the packages that it is made of, by PURL; nil: all. Others are
+	// in the document because those need them.
 	Contains []string
 }
 

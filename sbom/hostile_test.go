@@ -5,9 +5,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"regexp"
 	"testing"
 	"time"
 
+	"github.com/package-url/packageurl-go"
 	"github.com/repod-io/repod/sbom"
 	"github.com/repod-io/repod/sbom/sbomtest"
 	"pgregory.net/rapid"
@@ -150,10 +152,17 @@ func checkHostile(rt *rapid.T, doc sbom.Document, list []sbom.Package) {
 	if n := max(len(count.Components), installed); n != len(list) || doc.Flat && len(count.Packages) > len(list) {
 		rt.Fatalf("%d packages became %d\n%s", len(list), n, text)
 	}
+	for _, match := range anyPURL.FindAllSubmatch(text, -1) {
+		if _, err := packageurl.FromString(string(match[1])); err != nil {
+			rt.Fatalf("%s: %v", match[0], err)
+		}
+	}
 	if err := againRead(doc.Format, text); err != nil {
 		rt.Fatalf("the library cannot read it: %v\n%s", err, text)
 	}
 }
+
+var anyPURL = regexp.MustCompile(`"(?:purl|referenceLocator)":"(pkg[^"]*)`)
 
 // againRead reports whether the library of the format reads a document.
 func againRead(f sbom.Format, text []byte) error {

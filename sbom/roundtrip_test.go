@@ -112,6 +112,11 @@ func readCycloneDX(t *testing.T, text []byte) (lines []string, again []byte) {
 			continue
 		}
 		for _, e := range *c.Components {
+			if !slices.ContainsFunc(*bom.Dependencies, func(d cdx.Dependency) bool {
+				return d.Ref == c.BOMRef && slices.Contains(*d.Dependencies, e.BOMRef)
+			}) {
+				t.Errorf("%s is no dependency of %s", e.BOMRef, c.BOMRef)
+			}
 			lines = append(lines, fmt.Sprintf("%s contains %s %s %s", c.PackageURL, e.Name, e.Version, e.PackageURL))
 		}
 	}

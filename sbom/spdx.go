@@ -198,6 +198,9 @@ func (w *spdxWriter) spdxPackage(p *Package, license string) *spdxPackage {
 	}
 	var comment lines
 	p.eachProperty(license, comment.add)
+	if by := p.Distributor.clean().Name; by != "" {
+		comment.add("repod:distributor", by)
+	}
 	s.PackageComment = comment.String()
 	if validVCS(p.VCS) {
 		s.ExternalRefs = append(s.ExternalRefs, spdxExternal{Category: common.CategoryOther, RefType: "vcs", Locator: p.VCS})

@@ -197,7 +197,7 @@ func foreignPURL(s string) bool {
 
 // baseName returns the last element of a path, "" if there is none.
 func baseName(s string) string {
-	if s = path.Base(oneLine(s)); s == "." || s == "/" {
+	if s = path.Base(oneLine(s)); s == "." || s == ".." || s == "/" {
 		return ""
 	}
 	return s

@@ -80,6 +80,17 @@ func TestValidPURL(t *testing.T) {
 	}
 }
 
+func TestBaseName(t *testing.T) {
+	for in, want := range map[string]string{
+		"pool/main/a_1_all.deb": "a_1_all.deb", "a.deb": "a.deb", "a.jar!/b.jar": "b.jar", "a/": "a",
+		"": "", ".": "", "..": "", "/": "", "a/..": "", "\x00": "",
+	} {
+		if got := baseName(in); got != want {
+			t.Errorf("%q has the name %q, want %q", in, got, want)
+		}
+	}
+}
+
 func TestWithin(t *testing.T) {
 	for in, want := range map[float64]bool{0: true, 10: true, 5.5: true, -0.1: false, 10.1: false, math.Inf(1): false, math.Inf(-1): false} {
 		if (within(&in, 10) != nil) != want {

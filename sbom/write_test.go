@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	cdx "github.com/CycloneDX/cyclonedx-go"
 	"github.com/repod-io/repod/sbom"
@@ -25,7 +26,7 @@ func TestNoPackages(t *testing.T) {
 // The contract's properties, in CycloneDX and in the comment of SPDX.
 func TestProperties(t *testing.T) {
 	want := []string{
-		"repod:arch=amd64", "repod:distribution=jammy", "repod:section=web", "repod:status=indexed",
+		"repod:arch=amd64", "repod:distribution=jammy", "repod:section=web", "repod:status=indexed", "repod:size=123",
 		"repod:license=NOASSERTION", "repod:license_declared=GPL-2+", "repod:copyright_sha256=" + strings.Repeat("ab", 32), "repod:origin=upload",
 	}
 	for _, d := range documents(t) {
@@ -33,6 +34,10 @@ func TestProperties(t *testing.T) {
 		var got []string
 		if d.Format == sbom.SPDX {
 			got = strings.Split(spdxPackage(t, text, "libc6").PackageComment, "\n")
+			if last := len(got) - 1; got[last] != "repod:distributor=Example" {
+				t.Errorf("the distributor is %q", got[last])
+			}
+			got = got[:len(got)-1]
 		} else {
 			for _, p := range *component(t, text, "libc6").Properties {
 				if !strings.HasPrefix(p.Name, "bsi:") {
@@ -241,6 +246,19 @@ func TestCompleteness(t *testing.T) {
 	if got["root"] != "complete" {
 		t.Errorf("the packages of the root are %s", got["root"])
 	}
+	read, err := decodeSPDX(writeWhole(t, document(t, sbom.SPDX), packages()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	special := map[string]string{}
+	for _, r := range read.Relationships {
+		special[string(r.RefA.ElementRefID)] += r.RefB.SpecialID
+	}
+	for name, want := range map[string]string{"nginx": "NOASSERTION", "nginx-core": "NONE", "libc6": "NONE", "libc6-dev": "NOASSERTION", "g++": "NOASSERTION"} {
+		if id := string(spdxPackage(t, writeWhole(t, document(t, sbom.SPDX), packages()), name).PackageSPDXIdentifier); special[id] != want {
+			t.Errorf("%s depends on %q, want %q", name, special[id], want)
+		}
+	}
 }
 
 func TestMediaType(t *testing.T) {
@@ -267,6 +285,34 @@ func TestManual(t *testing.T) {
 	for _, name := range sbomtest.Elements() {
 		if !strings.Contains(string(source), "\n//\t"+name+" ") {
 			t.Errorf("the manual has no row of %s", name)
+		}
+	}
+}
+
+// What has the wrong form for its field is in no document.
+func TestMalformed(t *testing.T) {
+	p := pkg("a", "1")
+	p.Maintainer = sbom.Contact{Name: "Wrong One", Email: "wrong one@example.org", URL: "wrong:one"}
+	p.Distributor = p.Maintainer
+	p.Homepage, p.VCS, p.Download = "javascript://wrong/", "file:///wrong", "https://wrong one/"
+	p.Hashes = sbom.Hashes{MD5: "wrong", SHA1: strings.Repeat("0f", 32), SHA256: strings.Repeat("0g", 32), SHA512: strings.Repeat("0a", 64)}
+	p.CopyrightSHA256, p.Filename = "wrong", "wrong/.."
+	p.Source = sbom.Source{Name: "source", PURL: "pkg:deb/wrong@1#x", Download: "wrong"}
+	p.Components = []sbom.Component{{Name: "c", PURL: "pkg:npm/wrong%zz"}, {Name: "d", PURL: "pkg:npm//@wrong?"}, {Name: "e", PURL: "pkg:maven/wrong?a=b=c&=d"}}
+	p.Vulnerabilities = []sbom.Vulnerability{{
+		ID: "CVE-2026-1", SourceURL: "wrong", URLs: []string{"wrong"}, Severity: "wrong", CVSS: number(11), EPSS: number(-1), CVSSVersion: "wrong",
+		Analysis: &sbom.Analysis{State: sbom.InTriage, FirstIssued: time.Date(12345, 1, 1, 0, 0, 0, 0, time.UTC)},
+	}}
+	for _, d := range documents(t) {
+		d.Author, d.Root.PURL, d.Root.Supplier = p.Maintainer, "pkg:wrong", p.Maintainer
+		text := string(write(t, d, []sbom.Package{p}))
+		for _, wrong := range []string{"wrong", "0g0g", "12345", `"SHA-1"`, `"SHA1"`, "#x", "epss", `"score"`} {
+			if at := strings.Index(text, wrong); at >= 0 {
+				t.Errorf("%s %s has %s: %s", d.Format, d.SpecVersion, wrong, text[max(0, at-80):min(len(text), at+80)])
+			}
+		}
+		if !strings.Contains(text, "Wrong One") || !strings.Contains(text, "CVE-2026-1") || !strings.Contains(text, strings.Repeat("0a", 64)) {
+			t.Errorf("%s: what is sound is left out as well: %s", d.Format, text)
 		}
 	}
 }
