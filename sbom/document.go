@@ -95,7 +95,8 @@ type Root struct {
 	Contains []string
 }
 
-// Hashes are digests of a file, in hexadecimal. Malformed ones are left out.
+// Hashes are digests of a file, in lower-case hexadecimal. Malformed ones are left
+// out.
 type Hashes struct{ MD5, SHA1, SHA256, SHA512 string }
 
 // MediaType returns the media type of the document.

@@ -144,7 +144,7 @@ func (w *spdxWriter) blank(ref, name, version, purpose, purl string) *spdxPackag
 func (h Hashes) spdx(list []common.Checksum) []common.Checksum {
 	add := func(algorithm common.ChecksumAlgorithm, value string, digits int) {
 		if isHex(value, digits) {
-			list = append(list, common.Checksum{Algorithm: algorithm, Value: strings.ToLower(value)})
+			list = append(list, common.Checksum{Algorithm: algorithm, Value: value})
 		}
 	}
 	add(common.MD5, h.MD5, 32)
