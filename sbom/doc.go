@@ -67,6 +67,7 @@
 // ratings. Properties have what there is no field for:
 //
 //	repod:arch, :distribution, :section, :status   of a package
+//	repod:size                  of its file, in bytes
 //	repod:license               NOASSERTION when there is no licence
 //	repod:license_declared      that is no expression
 //	repod:copyright_sha256      digest of debian/copyright
@@ -85,7 +86,7 @@
 // lead to them. In a flat document there is nothing but the packages, and it
 // describes them. A package that depends on nothing depends on NONE, one whose
 // dependencies are not all known on NOASSERTION. Properties are lines of the
-// package's comment. Of a vulnerability there are the addresses, as external
+// package's comment, and so is the distributor, repod:distributor. Of a vulnerability there are the addresses, as external
 // references of the category SECURITY, with its ID and the state of its analysis as
 // their comment.
 //
