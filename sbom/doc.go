@@ -20,7 +20,7 @@
 //
 // What stays in memory is the package at hand, some 400 KiB of buffers, and for
 // each reference in the document 11 bytes of hash, which tell a second one and
-// dangling ones: 0.7 MB for all of Debian 12. In SPDX there are also the names of
+// dangling ones: 0.7 MB for the packages of Debian 12. In SPDX there are also the names of
 // LicenseRef- licences, each with a digest of its text.
 //
 // # Determinism

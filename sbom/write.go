@@ -53,7 +53,7 @@ func (d *writer) walk(f formatWriter, packages iter.Seq2[Package, error]) error 
 	if err := f.head(); err != nil {
 		return err
 	}
-	var p Package
+	var p Package // one for all: its address is given away
 	for next, err := range packages {
 		if err != nil {
 			return err
