@@ -242,8 +242,12 @@ func (t *tx) DeleteArtifact(id int64) error {
 	if err := t.deleteSafety(id); err != nil {
 		return err
 	}
+	// Published nowhere, it stands for its name only among all.
+	unlisted, err := t.exec("DELETE FROM listings WHERE artifact_id = ?", id)
+	if err != nil {
+		return err
+	}
 	for _, statement := range []string{
-		"DELETE FROM listings WHERE artifact_id = ?",
 		"DELETE FROM provides WHERE artifact_id = ?",
 		"DELETE FROM search_texts WHERE artifact_id = ?",
 		"DELETE FROM artifact_texts WHERE artifact_id = ?",
@@ -255,7 +259,7 @@ func (t *tx) DeleteArtifact(id int64) error {
 	}
 	t.deeds.went(a)
 	grown, err := t.relist("", a.name)
-	t.deeds.names += grown
+	t.deeds.names += grown - unlisted
 	return err
 }
 

@@ -11,8 +11,8 @@ import (
 	"github.com/repod-io/repod/aptrepo"
 )
 
-// countersKept is how long the number of a counter's last batch is kept after it.
-// Nobody tries for so long to add a batch.
+// countersKept is for how much longer than single downloads the number of a
+// counter's last batch is kept. Nobody tries for so long to add one.
 const countersKept = 30 * 24 * time.Hour
 
 // AddDownloads implements [aptrepo.DownloadStore].
@@ -317,7 +317,7 @@ func (d *DB) PruneDownloads(ctx context.Context, before aptrepo.Day, single time
 		if err != nil {
 			return err
 		}
-		_, err = t.exec("DELETE FROM download_counters WHERE at < ?", micros(time.Now().Add(-countersKept)))
+		_, err = t.exec("DELETE FROM download_counters WHERE at < ?", micros(single.Add(-countersKept)))
 		return err
 	})
 }
