@@ -119,14 +119,14 @@ func (a *api) downloadStats(c *call) error {
 	}
 	kinds := s.ByKind
 	out := struct {
-		Days         int                    `json:"days"`
-		From         string                 `json:"from"`
-		To           string                 `json:"to"`
-		Summary      downloadSummaryJSON    `json:"summary"`
-		PerPackage   []packageDownloadsJSON `json:"per_package"`
-		PerDay       []downloadDayJSON      `json:"per_day"`
-		PerKind      clientTypesJSON        `json:"per_client_type"`
-		Recent       []downloadJSON         `json:"recent"`
+		Days       int                    `json:"days"`
+		From       string                 `json:"from"`
+		To         string                 `json:"to"`
+		Summary    downloadSummaryJSON    `json:"summary"`
+		PerPackage []packageDownloadsJSON `json:"per_package"`
+		PerDay     []downloadDayJSON      `json:"per_day"`
+		PerKind    clientTypesJSON        `json:"per_client_type"`
+		Recent     []downloadJSON         `json:"recent"`
 	}{
 		n, first.String(), today.String(), downloadSummaryJSON{Packages: s.Packages, Clients: s.Clients}, []packageDownloadsJSON{}, nil,
 		clientTypesJSON{kinds[aptrepo.ClientAPT], kinds[aptrepo.ClientCurl], kinds[aptrepo.ClientWget], kinds[aptrepo.ClientOther]},

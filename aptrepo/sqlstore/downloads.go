@@ -106,11 +106,11 @@ func (t *tx) downloadedFiles(b aptrepo.DownloadBatch) (map[string]*downloadedFil
 
 // downloadSums are the rows that a batch adds to, each once.
 type downloadSums struct {
-	counts  map[[2]int64]*downloadCounts // by day and artifact
-	days    map[int64]*downloadCounts
+	counts map[[2]int64]*downloadCounts // by day and artifact
+	days   map[int64]*downloadCounts
 	// The last days on which an artifact was downloaded, and anything of it sent.
 	seen, sent map[int64]int64
-	clients map[downloadClient]int64
+	clients    map[downloadClient]int64
 }
 
 type downloadCounts struct {
