@@ -21,8 +21,8 @@ const (
 	flushInterval = 4 * time.Second
 	// batchEntries bounds a batch, which holds up other writers: so many files and
 	// clients of files.
-	batchEntries = 2000
-	// maxBatches bounds the memory for what cannot be written: some 20 MB. What is
+	batchEntries = 1000
+	// maxBatches bounds the memory for what cannot be written: some 10 MB. What is
 	// downloaded beyond that is not counted.
 	maxBatches = 64
 	// lastFlush bounds the last write of all.

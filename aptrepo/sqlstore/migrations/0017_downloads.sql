@@ -17,6 +17,7 @@ CREATE TABLE downloaded (
 );
 CREATE UNIQUE INDEX downloaded_key ON downloaded (name, version, arch);
 CREATE INDEX downloaded_filename ON downloaded (filename, id);
+CREATE INDEX downloaded_last_day ON downloaded (last_day, name);
 
 -- Downloads by kind of client. bytes are also of the rest of downloads that were
 -- interrupted.
@@ -100,4 +101,6 @@ CREATE TABLE stock (
 INSERT INTO stock SELECT 1, (SELECT COUNT(*) FROM listings WHERE distribution = ''),
 	(SELECT CAST(COALESCE(SUM(size), 0) AS BIGINT) FROM artifacts);
 
-CREATE INDEX postures_kev ON postures (distribution, name) WHERE kev > 0;
+-- Artifacts with vulnerabilities that are known to be exploited: there are few.
+CREATE INDEX postures_kev ON postures
+	(distribution, name, version_key DESC, arch, status, kev, artifact_id) WHERE kev > 0;
