@@ -335,3 +335,19 @@ func TestDownloadsDeleted(t *testing.T) {
 		t.Errorf("%+v, %+v", s.Summary, s.Recent)
 	}
 }
+
+// What counting costs a request.
+func BenchmarkCountDownload(b *testing.B) {
+	f := newFixture(b, counted)
+	a := (*f.handler.Load()).(*api)
+	r, err := http.NewRequest("GET", "http://x"+nginxPool, nil)
+	if err != nil {
+		b.Fatal(err)
+	}
+	r.Header.Set("User-Agent", "Debian APT-HTTP/1.3 (2.6.1)")
+	c := &call{Request: r, w: &recorder{ResponseWriter: &broken{header: http.Header{}}, status: 200, bytes: 10_000}, ip: netip.MustParseAddr("192.0.2.1")}
+	b.ReportAllocs()
+	for b.Loop() {
+		a.countDownload(c)
+	}
+}
