@@ -204,6 +204,10 @@ func TestDashboardAlerts(t *testing.T) {
 	if len(alerts) != 3 || alerts[1].Kind != "key_expiring" || !strings.HasSuffix(alerts[1].Message, "expires on 2026-06-12") {
 		t.Errorf("alerts %+v", alerts)
 	}
+	f.json("POST", "/settings/gpg/generate", f.tokens[auth.Admin], `{}`).want(t, 200, "")
+	if alerts := f.dashboard().Alerts; len(alerts) != 2 {
+		t.Errorf("alerts after the key was replaced %+v", alerts)
+	}
 	f.json("PATCH", "/settings/", f.tokens[auth.Admin], `{"import":{"schedule_enabled":false}}`).want(t, 200, "")
 	if a := f.get("/dashboard/stats", auth.Viewer); !strings.Contains(a.body, `"next_sync":null`) {
 		t.Errorf("without a schedule: %s", a.body)

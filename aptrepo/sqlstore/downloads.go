@@ -280,7 +280,7 @@ func (t *tx) addRecent(recent []aptrepo.Download, ids map[string]*downloadedFile
 }
 
 // pruneStep is how many rows a transaction deletes that belong to no one day.
-const pruneStep = 2000
+const pruneStep = 500
 
 // PruneDownloads implements [aptrepo.DownloadStore].
 func (d *DB) PruneDownloads(ctx context.Context, before aptrepo.Day, single time.Time) error {

@@ -14,13 +14,13 @@ import (
 // before.
 var benchNow = time.Unix(1_711_000_000, 0).UTC()
 
-// downloadsOn makes what is downloaded on a day: of 2000 packages, some far more
+// downloadsOn makes what is downloaded on a day: of 1000 packages, some far more
 // than others, by some of 500 clients.
 func downloadsOn(day aptrepo.Day) aptrepo.DownloadBatch {
 	r := rand.New(rand.NewPCG(4, uint64(day)))
 	b := aptrepo.DownloadBatch{Counter: "bench", Number: int64(day), At: benchNow}
 	seen := make(map[int]bool)
-	for len(b.Counts) < min(2000, shelfSize()) {
+	for len(b.Counts) < min(1000, shelfSize()) {
 		i := int(float64(shelfSize()) * r.Float64() * r.Float64() * r.Float64())
 		if seen[i] {
 			continue

@@ -236,9 +236,9 @@ func downloadsRecent(p *probe) {
 // "PruneDownloads forgets what was counted on days before one: totals, and clients
 // and artifacts that were last seen then; and single downloads before a time."
 func downloadsPruned(p *probe) {
-	ids := p.insert("a 1 all", "b 1 all")
+	ids := p.insert("a 1 all", "b 1 all", "c 1 all")
 	b := batchOf("x", 1, "3 a_1_all apt=1 bytes=1 clients=1,2", "2 a_1_all apt=10 bytes=10 clients=2", "3 b_1_all apt=100 bytes=100 clients=3",
-		"2 b_1_all bytes=5", "4 a_1_all apt=1000 clients=4")
+		"2 b_1_all bytes=5", "4 a_1_all apt=1000 clients=4", "4 c_1_all apt=1 bytes=10", "2 c_1_all bytes=7")
 	for _, second := range []int{1, 2, 3} {
 		b.Recent = append(b.Recent, aptrepo.Download{Time: at(second), Filename: "pool/b_1_all.deb"})
 	}
@@ -257,6 +257,9 @@ func downloadsPruned(p *probe) {
 	// A batch that was added stays so.
 	p.downloaded(b)
 	p.equal("stats after an old batch", p.stats(30), s)
+	// Of c the rest of a download is left.
+	p.downloaded(batchOf("y", 1, "1 c_1_all apt=1 bytes=1"))
+	p.equal("per package, of c", perPackage(p.stats(30))[1], "c 1, 8 bytes, 0 clients, [1]")
 	p.ok("PruneDownloads", p.s.PruneDownloads(p.ctx, today+1, at(4)))
 	p.equal("stats in the end", p.stats(30), aptrepo.DownloadStats{})
 	p.update(func(tx aptrepo.Tx) error { return tx.DeleteArtifact(ids["a 1 all"]) })
