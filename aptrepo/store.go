@@ -94,6 +94,8 @@ type Store interface {
 
 	SafetyStore
 	BillStore
+	DownloadStore
+	OverviewStore
 
 	// Ping reports whether the Store answers.
 	Ping(ctx context.Context) error

@@ -26,6 +26,8 @@ type Settings struct {
 	SMTP           SMTP    `json:"smtp"`
 	LDAP           LDAP    `json:"ldap"`
 	OIDC           OIDC    `json:"oidc"`
+
+	Downloads Downloads `json:"downloads"`
 }
 
 // Signing is about the keys and signatures of the repository.
@@ -131,6 +133,13 @@ type OIDC struct {
 	AutoProvision bool                `json:"auto_provision"`
 }
 
+// Downloads is about counting them; see aptrepo.DownloadCounter.
+type Downloads struct {
+	Enabled  bool   `json:"enabled"`
+	KeepDays int64  `json:"keep_days" rule:"1..3650"`
+	ClientIP string `json:"client_ip" rule:"none|masked|full"` // what is kept of addresses
+}
+
 // MailKinds are the kinds of mails to operators.
 var MailKinds = []string{
 	"review_needed", "package_rejected", "package_quarantined", "decision_made", "decision_expiring", "decision_expired",
@@ -166,6 +175,7 @@ func Default() *Settings {
 			Scopes: []string{"openid", "profile", "email"}, UsernameClaim: "preferred_username", GroupsClaim: "groups",
 			RoleGroups: map[string][]string{},
 		},
+		Downloads: Downloads{Enabled: true, KeepDays: 400, ClientIP: "masked"},
 	}
 }
 

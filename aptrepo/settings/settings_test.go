@@ -138,6 +138,9 @@ var leaves = map[string]struct{ good, bad []string }{
 	"ldap.default_role":       {[]string{`""`, `"admin"`}, []string{`"root"`}},
 	"ldap.auto_provision":     {[]string{`false`}, []string{`0`}},
 	"ldap.timeout_seconds":    {[]string{`1`, `60`}, []string{`0`, `61`}},
+	"downloads.enabled":       {[]string{`false`}, []string{`0`, `"no"`}},
+	"downloads.keep_days":     {[]string{`1`, `3650`}, []string{`0`, `3651`, `1.5`}},
+	"downloads.client_ip":     {[]string{`"none"`, `"full"`}, []string{`""`, `"Full"`, `true`}},
 }
 
 // sourceList renders a list of one source.

@@ -93,6 +93,7 @@ func (t *tx) Audit(e aptrepo.AuditEntry) error {
 		return err
 	}
 	head.id, head.hash = e.ID, hash
+	t.deeds.at = e.Time
 	return nil
 }
 

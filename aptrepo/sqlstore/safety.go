@@ -17,6 +17,15 @@ func (t *tx) SetStatus(id int64, status aptrepo.Status, reason, detail string) e
 	if !validText(reason) {
 		return invalidText("status_reason")
 	}
+	if status == aptrepo.Rejected {
+		var before string
+		if _, err := get(t, "SELECT status FROM artifacts WHERE id = ? AND status <> ?", []any{id, string(status)}, &before); err != nil {
+			return err
+		}
+		if before != "" {
+			t.deeds.rejected++
+		}
+	}
 	n, err := t.exec("UPDATE artifacts SET status = ?, status_reason = ?, status_detail = ? WHERE id = ?",
 		string(status), reason, keepable(detail), id)
 	if err != nil {

@@ -224,6 +224,8 @@ func (p *program) serve(ctx context.Context, c serveConfig) error {
 	}
 	defer work.pool.Close()
 
+	counter := downloadCounter(o, set, c.log)
+
 	var ready atomic.Bool
 	handler, err := httpapi.New(httpapi.Config{
 		Repo:           o.repo,
@@ -235,6 +237,7 @@ func (p *program) serve(ctx context.Context, c serveConfig) error {
 		OIDC:           c.oidcLogin(set, verifier, o.secretKey),
 		Jobs:           work.runner,
 		Import:         imports,
+		Downloads:      counter,
 		Scanner:        safety.status,
 		UpdateScanner:  len(c.clamavUpdate) > 0,
 		TrustedProxies: c.trustedProxies,
@@ -254,7 +257,7 @@ func (p *program) serve(ctx context.Context, c serveConfig) error {
 	}
 	upkeep, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var loops sync.WaitGroup
-	for _, run := range []func(context.Context) error{o.repo.Run, set.Run, work.relay.Run} {
+	for _, run := range []func(context.Context) error{o.repo.Run, set.Run, work.relay.Run, counter.Run} {
 		loops.Go(func() { _ = run(upkeep) }) // only ever ends with upkeep
 	}
 	defer func() { stop(); loops.Wait() }()
