@@ -63,11 +63,14 @@ type final struct{ error }
 
 func (f final) Unwrap() error { return f.error }
 
-// transientCodes are errors of the store that may pass, beside 5xx.
+// transientCodes are errors of the store that may pass, beside 5xx: the answer to
+// CompleteMultipartUpload begins with 200, whatever comes of it.
 var transientCodes = []string{
 	"ConditionalRequestConflict", // somebody creates the same key at this moment
+	"InternalError",
 	"OperationAborted",
 	"RequestTimeout",
+	"ServiceUnavailable",
 	"SlowDown",
 	"Throttling",
 	"ThrottlingException",

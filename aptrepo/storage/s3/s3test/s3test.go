@@ -3,7 +3,7 @@
 // temporary directory.
 //
 // Debian has no such program. [Program] says where it is looked for, and
-// .ci/deps, which is a part of make test, builds it there once. That takes
+// .ci/s3store, which is a part of make test, builds it there once. That takes
 // minutes.
 package s3test
 
@@ -26,7 +26,7 @@ import (
 	"github.com/minio/minio-go/v7/pkg/credentials"
 )
 
-// Version is that of versitygw. .ci/deps has it too.
+// Version is that of versitygw. .ci/s3store has it too.
 const Version = "v1.8.0"
 
 // Region is part of what clients sign.
@@ -68,9 +68,9 @@ func Start(t testing.TB) *Server {
 	}
 	if err != nil {
 		if os.Getenv("CI") == "true" {
-			t.Fatalf("versitygw is not built (.ci/deps does it): %v", err)
+			t.Fatalf("versitygw is not built (.ci/s3store does it): %v", err)
 		}
-		t.Skipf("versitygw is not built (.ci/deps does it): %v", err)
+		t.Skipf("versitygw is not built (.ci/s3store does it): %v", err)
 	}
 	dir, err := os.MkdirTemp("", "s3test")
 	if err != nil {

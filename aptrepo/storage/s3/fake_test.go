@@ -1,0 +1,133 @@
+package s3_test
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/repod-io/repod/aptrepo/storage/s3"
+)
+
+// fake returns a bucket at a store that is not what it should be.
+func fake(t *testing.T, store http.HandlerFunc) *s3.Bucket {
+	t.Helper()
+	srv := httptest.NewServer(store)
+	t.Cleanup(srv.Close)
+	return open(t, s3.Config{
+		Endpoint: srv.URL, Bucket: "bucket", PathStyle: true, AccessKeyID: "id", SecretAccessKey: "secret",
+	}).Hasty()
+}
+
+const fakeBody = "0123456789"
+
+// careless serves fakeBody and looks at no condition.
+func careless(etag string, header func(http.Header)) http.HandlerFunc {
+	return func(w http.ResponseWriter, req *http.Request) {
+		w.Header().Set("Last-Modified", time.Now().UTC().Format(http.TimeFormat))
+		if etag != "" {
+			w.Header().Set("ETag", etag)
+		}
+		header(w.Header())
+		_, _ = io.WriteString(w, fakeBody)
+	}
+}
+
+// A store that sends something else than was asked for is not believed.
+func TestReadCarelessStore(t *testing.T) {
+	n := 0
+	for name, tt := range map[string]struct {
+		store http.HandlerFunc
+		is    error
+	}{
+		"ignores the range": {careless(`"e"`, func(http.Header) {}), nil},
+		"other range": {careless(`"e"`, func(h http.Header) {
+			h.Set("Content-Range", "bytes 2-9/10")
+		}), nil},
+		"other size": {careless(`"e"`, func(h http.Header) {
+			h.Set("Content-Range", "bytes 3-9/11")
+		}), nil},
+		"ignores If-Match": {careless("", func(h http.Header) {
+			n++
+			h.Set("ETag", fmt.Sprintf(`"%d"`, n))
+			h.Set("Content-Range", "bytes 3-9/10")
+		}), s3.ErrReplaced},
+		"no ETag": {careless("", func(http.Header) {}), nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r, info, err := fake(t, tt.store).Open(t.Context(), "k")
+			must(t, err)
+			defer r.Close()
+			if info.Size != int64(len(fakeBody)) {
+				t.Errorf("size %d", info.Size)
+			}
+			_, err = r.(io.Seeker).Seek(3, io.SeekStart)
+			must(t, err)
+			got, err := io.ReadAll(r)
+			if err == nil || len(got) > 0 || tt.is != nil && !errors.Is(err, tt.is) {
+				t.Errorf("read %q, %v", got, err)
+			}
+		})
+	}
+}
+
+func TestReadWithoutLength(t *testing.T) {
+	b := fake(t, careless(`"e"`, func(h http.Header) { h.Set("Transfer-Encoding", "chunked") }))
+	if _, _, err := b.Open(t.Context(), "k"); err == nil || !strings.Contains(err.Error(), "how long") {
+		t.Errorf("%v", err)
+	}
+}
+
+func listing(keys ...string) string {
+	var s strings.Builder
+	s.WriteString("<ListBucketResult><IsTruncated>false</IsTruncated>")
+	for _, k := range keys {
+		fmt.Fprintf(&s, "<Contents><Key>%s</Key><LastModified>2026-01-01T00:00:00.123Z</LastModified><Size>1</Size></Contents>", k)
+	}
+	s.WriteString("</ListBucketResult>")
+	return s.String()
+}
+
+// What sweeps files compares lists: one out of order would make it delete
+// what is in use.
+func TestListOutOfOrder(t *testing.T) {
+	for _, keys := range [][]string{{"b", "a"}, {"a", "a"}, {"a/b", "a-b"}} {
+		b := fake(t, func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "application/xml")
+			_, _ = io.WriteString(w, listing(keys...))
+		})
+		var last error
+		n := 0
+		for _, err := range b.List(t.Context(), "") {
+			last = err
+			n++
+		}
+		if last == nil || n != 2 {
+			t.Errorf("%q: %d elements, the last with error %v", keys, n, last)
+		}
+	}
+}
+
+// A store that does not know conditional writes is refused.
+func TestProbeCarelessStore(t *testing.T) {
+	var file string
+	deleted := false
+	b := fake(t, func(w http.ResponseWriter, req *http.Request) {
+		switch req.Method {
+		case http.MethodPut:
+			text, _ := io.ReadAll(req.Body)
+			file = string(text)
+		case http.MethodDelete:
+			deleted = true
+			w.WriteHeader(http.StatusNoContent)
+		}
+	})
+	err := b.Probe(t.Context())
+	if err == nil || !strings.Contains(err.Error(), "If-None-Match") || !deleted || file != "2" {
+		t.Errorf("error %v, deleted: %v, the file holds %q", err, deleted, file)
+	}
+}
