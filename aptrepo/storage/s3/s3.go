@@ -110,8 +110,8 @@ const (
 	defaultStall    = time.Minute
 )
 
-// String returns the address that [ParseURL] reads. It leaves the credentials out, and so
-// does what is printed of a Config.
+// String returns the address that [ParseURL] reads. It leaves the credentials
+// out, and so does what fmt prints of a Config.
 func (c Config) String() string {
 	u := url.URL{Scheme: "s3", Host: c.Bucket}
 	if c.Prefix != "" {
@@ -126,7 +126,8 @@ func (c Config) String() string {
 	if c.PathStyle {
 		values.Set("path_style", "true")
 	}
-	u.RawQuery = values.Encode()
+	// Colons and slashes mean nothing in a query, and are better read as they are.
+	u.RawQuery = strings.NewReplacer("%3A", ":", "%2F", "/").Replace(values.Encode())
 	return u.String()
 }
 
