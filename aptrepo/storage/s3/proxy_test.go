@@ -89,15 +89,15 @@ func operation(req *http.Request) string {
 	return req.Method
 }
 
-// break_ makes the next requests of an operation go wrong, one fault for each.
-func (p *proxy) break_(op string, faults ...fault) {
+// plan makes the next requests of an operation go wrong, one fault for each.
+func (p *proxy) plan(op string, faults ...fault) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.faults, p.requests = faults, nil
 	p.match = func(req *http.Request) bool { return operation(req) == op }
 }
 
-// count returns how many requests of an operation there have been since break_.
+// count returns how many requests of an operation there have been since plan.
 func (p *proxy) count(op string) (n int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -243,9 +243,6 @@ type section struct {
 	last   bool // nothing comes after it
 }
 
-// step is how many bytes are read between two looks at the context.
-const step = 1 << 20
-
 // measure reads the section of at most limit bytes at offset.
 func (s *source) measure(ctx context.Context, offset, limit int64) (section, error) {
 	if _, err := s.r.Seek(s.start+offset, io.SeekStart); err != nil {
