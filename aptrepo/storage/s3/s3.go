@@ -13,10 +13,10 @@
 // would let one server replace the file of another: [Bucket.Probe] finds out,
 // and a program should call it when it starts. The bucket must be there.
 //
-// The credentials need s3:GetObject, s3:PutObject, s3:DeleteObject and
-// s3:AbortMultipartUpload on the files, and on the bucket s3:ListBucket (without
-// which a missing file looks like a forbidden one) and
-// s3:ListBucketMultipartUploads.
+// The credentials need s3:GetObject, s3:PutObject, s3:DeleteObject,
+// s3:AbortMultipartUpload and s3:ListMultipartUploadParts on the files, and on
+// the bucket s3:ListBucket (without which a missing file looks like a forbidden
+// one) and s3:ListBucketMultipartUploads.
 //
 // # How files are written
 //

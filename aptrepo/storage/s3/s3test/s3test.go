@@ -24,6 +24,7 @@ import (
 
 	"github.com/minio/minio-go/v7"
 	"github.com/minio/minio-go/v7/pkg/credentials"
+	"golang.org/x/sys/unix"
 )
 
 // Version is that of versitygw. .ci/s3store has it too.
@@ -85,7 +86,7 @@ func Start(t testing.TB) *Server {
 		t.Fatal(err)
 	}
 	// This is how it keeps what S3 knows of a file beside its contents.
-	if err := syscall.Setxattr(s.Dir, "user.s3test", []byte("x"), 0); err != nil {
+	if err := unix.Setxattr(s.Dir, "user.s3test", []byte("x"), 0); err != nil {
 		t.Fatalf("the file system of %s has no extended attributes (set TMPDIR): %v", s.Dir, err)
 	}
 	s.Start()
