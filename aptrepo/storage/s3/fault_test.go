@@ -232,6 +232,21 @@ func TestReadGoesOn(t *testing.T) {
 	}
 }
 
+// So does one whose connection stands still.
+func TestReadHangs(t *testing.T) {
+	srv := s3test.Start(t)
+	p, _, c := behind(t, srv)
+	c.Stall = 500 * time.Millisecond
+	b := open(t, c).Hasty()
+	body := noise(3 << 20)
+	must(t, b.Put(t.Context(), "k", bytes.NewReader(body)))
+	p.plan("GET", hangAnswer(1<<20), hangAnswer(1<<20))
+	want(t, b, "k", body)
+	if n := p.count("GET"); n != 3 {
+		t.Errorf("%d requests: %v", n, p.requests)
+	}
+}
+
 // A changed byte is noticed before the last bytes are handed out.
 func TestReadDamaged(t *testing.T) {
 	srv := s3test.Start(t)

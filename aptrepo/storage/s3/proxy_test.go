@@ -173,6 +173,18 @@ func cutAnswer(n int64) fault {
 	}
 }
 
+// hangAnswer sends n bytes of the body and then nothing more.
+func hangAnswer(n int64) fault {
+	return func(p *proxy, w http.ResponseWriter, req *http.Request) {
+		rec := httptest.NewRecorder()
+		p.store.ServeHTTP(rec, req)
+		copyHeader(w, rec)
+		_, _ = io.CopyN(w, rec.Body, n)
+		_ = http.NewResponseController(w).Flush()
+		hang(p, w, req)
+	}
+}
+
 // flip changes a byte of the answer.
 func flip(at int) fault {
 	return func(p *proxy, w http.ResponseWriter, req *http.Request) {

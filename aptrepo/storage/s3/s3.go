@@ -91,8 +91,8 @@ type Config struct {
 	// Redirect is for how long the addresses hold that URL returns, at most 7
 	// days. If it is 0, there are none, and files are read through the server.
 	Redirect time.Duration
-	// Stall is how long a connection may stand still before it is given up; a
-	// minute if it is 0. It does not limit how long a transfer takes.
+	// Stall is how long a connection may stand still before it is given up; 30
+	// seconds if it is 0. It does not limit how long a transfer takes.
 	Stall time.Duration
 	// Transport sends the requests. If it is nil, they go to the endpoint
 	// without any proxy. Stall has no effect on another one.
@@ -107,7 +107,7 @@ const (
 	maxParts        = 10_000
 	maxKey          = 1024 // bytes
 	maxRedirect     = 7 * 24 * time.Hour
-	defaultStall    = time.Minute
+	defaultStall    = 30 * time.Second
 )
 
 // String returns the address that [ParseURL] reads. It leaves the credentials

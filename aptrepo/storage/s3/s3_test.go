@@ -208,7 +208,8 @@ func TestLargeFile(t *testing.T) {
 // The sizes about the border between one request and several.
 func TestPartBorders(t *testing.T) {
 	srv := s3test.Start(t)
-	b := open(t, at(srv))
+	c := at(srv)
+	b := open(t, c)
 	for _, size := range []int{0, 1, partSize - 1, partSize, partSize + 1, 2*partSize - 1, 2 * partSize, 2*partSize + 1} {
 		data := noise(size + 3)
 		r := bytes.NewReader(data)
@@ -217,6 +218,12 @@ func TestPartBorders(t *testing.T) {
 		key := fmt.Sprint("k", size)
 		must(t, b.Create(t.Context(), key, r))
 		want(t, b, key, data[3:])
+		o, err := srv.Client().StatObject(t.Context(), c.Bucket, key, minio.StatObjectOptions{})
+		must(t, err)
+		_, parts, _ := strings.Cut(o.ETag, "-") // of a file in one part there is no number
+		if n := (size + partSize - 1) / partSize; n <= 1 && parts != "" || n > 1 && parts != fmt.Sprint(n) {
+			t.Errorf("%d bytes: the ETag is %s, want that of %d parts", size, o.ETag, n)
+		}
 		if err := b.Create(t.Context(), key, strings.NewReader("x")); !errors.Is(err, fs.ErrExist) {
 			t.Errorf("%d bytes: a second Create: %v", size, err)
 		}
