@@ -131,3 +131,32 @@ func TestProbeCarelessStore(t *testing.T) {
 		t.Errorf("error %v, deleted: %v, the file holds %q", err, deleted, file)
 	}
 }
+
+// An upload began long ago and is still worked at: its last part, on the second
+// page of parts, is new. Not every store takes that for its beginning.
+func TestCleanTempSparesSlowUploads(t *testing.T) {
+	const upload = "<Upload><Key>%s</Key><UploadId>%s</UploadId><Initiated>2026-01-01T00:00:00.000Z</Initiated></Upload>"
+	const part = "<ListPartsResult><IsTruncated>%v</IsTruncated><NextPartNumberMarker>1</NextPartNumberMarker>" +
+		"<Part><PartNumber>1</PartNumber><LastModified>%s</LastModified><Size>1</Size></Part></ListPartsResult>"
+	var aborted []string
+	b := fake(t, func(w http.ResponseWriter, req *http.Request) {
+		w.Header().Set("Content-Type", "application/xml")
+		q := req.URL.Query()
+		switch {
+		case q.Has("uploads"):
+			fmt.Fprintf(w, "<ListMultipartUploadsResult><IsTruncated>false</IsTruncated>"+upload+upload+"</ListMultipartUploadsResult>",
+				"slow", "slow", "dead", "dead")
+		case req.Method == http.MethodDelete:
+			aborted = append(aborted, q.Get("uploadId"))
+			w.WriteHeader(http.StatusNoContent)
+		case q.Get("part-number-marker") == "1" && q.Get("uploadId") == "slow":
+			fmt.Fprintf(w, part, false, "2026-01-01T10:00:00.000Z")
+		default:
+			fmt.Fprintf(w, part, q.Get("uploadId") == "slow", "2026-01-01T00:00:01.000Z")
+		}
+	})
+	n, err := b.CleanTemp(t.Context(), time.Date(2026, 1, 1, 9, 0, 0, 0, time.UTC))
+	if err != nil || n != 1 || len(aborted) != 1 || aborted[0] != "dead" {
+		t.Errorf("%d uploads, %q aborted, %v; want the dead one", n, aborted, err)
+	}
+}
