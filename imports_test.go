@@ -45,6 +45,7 @@ var may = map[string][]string{
 
 	"aptrepo/storage":               {},
 	"aptrepo/storage/s3":            {"aptrepo/storage"},
+	"aptrepo/storage/s3/s3test":     {},
 	"aptrepo/storage/storagetest":   {"aptrepo/storage"},
 	"aptrepo/settings":              {"aptrepo/upstream"},
 	"aptrepo/settings/settingstest": {"aptrepo/settings"},

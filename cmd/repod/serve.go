@@ -44,6 +44,8 @@ comes from its flag, else from the variable in brackets, else from the file of
       in place of --secret-key-file
   REPOD_SIGNING_KEY_PASSPHRASE, REPOD_SIGNING_KEY_PASSPHRASE_FILE
       opens --signing-key-file
+  AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, each also with _FILE
+      the credentials of an s3:// storage
 SIGTERM lets requests end (30 s); a second one ends the server at once.`,
 		Example: "  repod serve --data-dir /var/lib/repod --distributions bookworm",
 		GroupID: "server",
@@ -195,7 +197,7 @@ func (p *program) serve(ctx context.Context, c serveConfig) error {
 	if err := syscall.Setrlimit(syscall.RLIMIT_CORE, &syscall.Rlimit{}); err != nil {
 		c.log.Warn("core dumps stay possible", "error", err)
 	}
-	if err := c.create(); err != nil {
+	if err := c.create(ctx); err != nil {
 		return err
 	}
 	o, err := c.open(ctx, c.log)
