@@ -73,7 +73,9 @@ func (r *Repo) readScanned(ctx context.Context, f io.Reader, s scan.Subject) (*d
 	if err != nil {
 		return nil, scan.Report{}, err
 	}
-	return pkg, run.Finish(), nil
+	report := run.Finish()
+	r.noteScanner(ctx, report.Malware)
+	return pkg, report, nil
 }
 
 // An assessment is what a scan and a match say of an artifact, and what follows.
