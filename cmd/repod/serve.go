@@ -20,6 +20,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/repod-io/repod/aptrepo"
+	"github.com/repod-io/repod/aptrepo/notify"
 	"github.com/repod-io/repod/aptrepo/outbound"
 	"github.com/repod-io/repod/aptrepo/storage"
 	"github.com/repod-io/repod/auth"
@@ -78,6 +79,7 @@ type serveConfig struct {
 	corsOrigins    []string
 	outbound       outbound.Policy
 	clamavUpdate   []string // command
+	poster         *notify.Poster
 	log            *slog.Logger
 }
 
@@ -198,6 +200,7 @@ func (p *program) serve(ctx context.Context, c serveConfig) error {
 	if err := c.create(); err != nil {
 		return err
 	}
+	c.poster = &notify.Poster{Dial: c.dial}
 	o, err := c.open(ctx, c.log)
 	if err != nil {
 		return err
@@ -232,6 +235,7 @@ func (p *program) serve(ctx context.Context, c serveConfig) error {
 		Settings:       set,
 		TestLDAP:       c.testLDAP,
 		TestMail:       c.testMail,
+		TestWebhook:    c.testWebhook,
 		OIDC:           c.oidcLogin(set, verifier, o.secretKey),
 		Jobs:           work.runner,
 		Import:         imports,
