@@ -36,7 +36,7 @@
 //
 // Jobs are begun in the order in which they were enqueued, several at a time. A
 // kind with a Queue of its own has one worker on each server, which takes about
-// 20 jobs a second at most.
+// 15 jobs a second.
 //
 // The work is queued by River (github.com/riverqueue/river), whose tables,
 // named river_*, Start creates and updates.

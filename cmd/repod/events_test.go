@@ -379,3 +379,46 @@ func TestEventsSurviveKill(t *testing.T) {
 		}
 	}
 }
+
+// BenchmarkDeliver delivers events to a receiver on this machine.
+func BenchmarkDeliver(b *testing.B) {
+	hook := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	defer hook.Close()
+	set := live.Default()
+	set.Webhook.Enabled, set.Webhook.URL, set.Webhook.Secret = true, hook.URL, "s3cr3t"
+	db, err := sql.Open("sqlite", sqlstore.SQLiteDSN(filepath.Join(b.TempDir(), "jobs.db")))
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer db.Close()
+	quiet := slog.New(slog.DiscardHandler)
+	var done sync.WaitGroup
+	poster := new(notify.Poster)
+	n := &notifier{
+		settings: func() *live.Settings { return set }, log: quiet, random: func() float64 { return 0 },
+		await: func(context.Context, ...string) error { return nil },
+		post: func(ctx context.Context, w notify.Webhook, d notify.Delivery) (int, error) {
+			defer done.Done()
+			return poster.Post(ctx, w, d)
+		},
+	}
+	r := &jobs.Runner{DB: db, Dialect: jobs.SQLite, Logger: quiet}
+	r.Register(n.kinds()...)
+	if err := r.Start(b.Context()); err != nil {
+		b.Fatal(err)
+	}
+	defer r.Stop(context.Background())
+	const many = 50
+	for b.Loop() {
+		done.Add(many)
+		for range many {
+			for _, m := range n.messages(aptrepo.Event{Kind: aptrepo.EventDistributionCreated, Distribution: "jammy"}) {
+				if _, err := r.Enqueue(b.Context(), m.Topic, json.RawMessage(m.Payload), jobs.Options{}); err != nil {
+					b.Fatal(err)
+				}
+			}
+		}
+		done.Wait()
+	}
+	b.ReportMetric(float64(many*b.N)/b.Elapsed().Seconds(), "deliveries/s")
+}
