@@ -112,9 +112,12 @@ func (a *Artifact) publishedIn(p Publication) {
 }
 
 // Distributions lists the codenames of the artifact's publications, each once.
-func (a *Artifact) Distributions() []string {
+func (a *Artifact) Distributions() []string { return codenames(a.Publications) }
+
+// codenames lists the distributions of places, which are in their order.
+func codenames(places []Publication) []string {
 	var names []string
-	for _, p := range a.Publications {
+	for _, p := range places {
 		if n := len(names); n == 0 || names[n-1] != p.Distribution {
 			names = append(names, p.Distribution)
 		}

@@ -1,6 +1,7 @@
 package aptrepo
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -64,11 +65,11 @@ func WithActor(ctx context.Context, a Actor) context.Context {
 // ActorFrom returns the context's actor, by default the system.
 func ActorFrom(ctx context.Context) Actor {
 	a, _ := ctx.Value(actorKey{}).(Actor)
-	if a.Name == "" {
-		a.Name = "system"
-	}
+	a.Name = a.name()
 	return a
 }
+
+func (a Actor) name() string { return cmp.Or(a.Name, "system") }
 
 // Results of audited actions.
 const (
@@ -126,9 +127,20 @@ func (r *Repo) audit(ctx context.Context, action, result string) AuditEntry {
 
 // Record appends an entry for something that is done outside of the repository,
 // in the name of the context's actor: only Action, Result, Target, Package,
-// Version and Detail of e count.
-func (r *Repo) Record(ctx context.Context, e AuditEntry) error {
+// Version and Detail of e count. Events are told of in the same transaction;
+// their Time and Actor do not count.
+func (r *Repo) Record(ctx context.Context, e AuditEntry, events ...Event) error {
 	full := r.audit(ctx, e.Action, e.Result)
 	full.Target, full.Package, full.Version, full.Detail = e.Target, e.Package, e.Version, e.Detail
-	return r.Store.Update(ctx, func(tx Tx) error { return tx.Audit(full) })
+	var told []Event
+	err := r.Store.Update(ctx, func(tx Tx) (err error) {
+		if told, err = r.tellAll(ctx, tx, events); err != nil {
+			return err
+		}
+		return tx.Audit(full)
+	})
+	if err == nil {
+		r.emit(ctx, told...)
+	}
+	return err
 }

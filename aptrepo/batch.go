@@ -33,6 +33,9 @@ func (b *Batch) Add(ctx context.Context, f io.ReadSeeker, o PublishOptions) (Pub
 func (b *Batch) add(ctx context.Context, in *incoming) (Published, error) {
 	out, seq, err := in.accept(ctx)
 	if err != nil {
+		if in.recorded {
+			b.repo.emit(ctx, in.told...)
+		}
 		return Published{}, err
 	}
 	b.mu.Lock()
@@ -40,14 +43,7 @@ func (b *Batch) add(ctx context.Context, in *incoming) (Published, error) {
 	if seq > 0 {
 		b.last[out.Distribution] = max(b.last[out.Distribution], seq)
 	}
-	if out.New {
-		kind := EventPackageIndexed
-		if out.Artifact.Status == PendingReview {
-			kind = EventPackagePending
-		}
-		b.events = append(b.events, Event{Kind: kind, Artifact: &out.Artifact,
-			Distribution: out.Distribution, Component: out.Component})
-	}
+	b.events = append(b.events, in.told...)
 	return out, nil
 }
 
@@ -63,9 +59,7 @@ func (b *Batch) Publish(ctx context.Context) error {
 	if err := errors.Join(errs...); err != nil {
 		return err
 	}
-	for _, e := range b.events {
-		b.repo.emit(ctx, e)
-	}
+	b.repo.emit(ctx, b.events...)
 	b.last, b.events = make(map[string]int64), nil
 	return nil
 }

@@ -47,3 +47,20 @@ func BenchmarkPublish(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkEvents tells what it costs that an upload makes a message of its event.
+func BenchmarkEvents(b *testing.B) {
+	body := bytes.Repeat([]byte("x"), 700) // that of a webhook
+	for name, messages := range map[string]func(aptrepo.Event) []aptrepo.Message{
+		"none": nil,
+		"one":  func(aptrepo.Event) []aptrepo.Message { return []aptrepo.Message{{Topic: "event", Payload: body}} },
+	} {
+		b.Run(name, func(b *testing.B) {
+			f := newFixture(b)
+			f.Messages = messages
+			for i := 0; b.Loop(); i++ {
+				f.publish(b, build("tool", fmt.Sprintf("1.%d", i), "amd64"), "jammy")
+			}
+		})
+	}
+}

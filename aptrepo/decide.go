@@ -96,6 +96,7 @@ func (r *Repo) decide(ctx context.Context, a Artifact, o DecideOptions) (Decided
 			return err
 		}
 		c.decide(d)
+		c.about = &d
 		c.detail = fmt.Sprintf("%s %s %s", a.Arch, d.Ruling, strings.Join(d.Findings, " "))
 		return nil
 	})
@@ -174,6 +175,10 @@ type changing struct {
 	changed []Decision // the same
 	detail  string     // for the audit log
 	quiet   bool       // only a new status is audited
+
+	about *Decision      // that the change is about
+	found []scan.Finding // that are new
+	told  []Event
 }
 
 func (c *changing) set(status Status, reason, detail string) {
@@ -252,10 +257,10 @@ func (r *Repo) change(ctx context.Context, key Key, action string, kind EventKin
 		return Artifact{}, err
 	}
 	b := r.NewBatch()
-	if err := c.record(ctx, action, b.last); err != nil {
+	if err := c.record(ctx, action, kind, b.last); err != nil {
 		return Artifact{}, err
 	}
-	b.events = append(b.events, Event{Kind: kind, Artifact: &c.artifact})
+	b.events = c.told
 	if err := b.Publish(ctx); err != nil {
 		return Artifact{}, err
 	}
@@ -346,7 +351,7 @@ func (c *changing) copyFile(ctx context.Context, to string) error {
 
 // record writes what has changed in one transaction, and notes in last what is
 // to be published.
-func (c *changing) record(ctx context.Context, action string, last map[string]int64) error {
+func (c *changing) record(ctx context.Context, action string, kind EventKind, last map[string]int64) error {
 	r, a := c.repo, &c.artifact
 	return r.Store.Update(ctx, func(tx Tx) error {
 		now, err := tx.Artifact(a.Key())
@@ -381,7 +386,11 @@ func (c *changing) record(ctx context.Context, action string, last map[string]in
 				return err
 			}
 		}
+		places := c.places()
 		if err := c.place(tx, last); err != nil {
+			return err
+		}
+		if c.told, err = r.tellAll(ctx, tx, c.news(kind, places)); err != nil {
 			return err
 		}
 		if c.quiet && a.Status == c.before {
@@ -391,6 +400,69 @@ func (c *changing) record(ctx context.Context, action string, last map[string]in
 		e.Package, e.Version, e.Detail = a.Name, a.Version, c.detail
 		return tx.Audit(e)
 	})
+}
+
+// news are the events of a change of some kind, to an artifact that was, or was
+// to be, published at places.
+func (c *changing) news(kind EventKind, places []Publication) []Event {
+	e := Event{Kind: kind, Artifact: &c.artifact, Distributions: codenames(places)}
+	changed := c.artifact.Status != c.before
+	switch kind {
+	case EventDecisionMade:
+		e.Decision = c.about
+		return []Event{e} // it has the status
+	case EventPackageReleased:
+		e.Reason = c.artifact.StatusDetail
+		return []Event{e} // so has this
+	case EventPackageQuarantined:
+		if !changed {
+			return nil
+		}
+		return []Event{c.becomes(e, places)}
+	case EventDecisionExpired:
+		e.Decision = c.about
+	}
+	events := []Event{e}
+	if len(c.found) > 0 {
+		e.Kind, e.Findings, e.Verdict = EventVulnerabilities, c.found, c.verdictOn(c.found, places)
+		events = append(events, e)
+	}
+	if changed {
+		events = append(events, c.becomes(Event{Artifact: &c.artifact, Distributions: e.Distributions}, places))
+	}
+	return events
+}
+
+// becomes completes an event that tells of a new status.
+func (c *changing) becomes(e Event, places []Publication) Event {
+	a := &c.artifact
+	switch a.Status {
+	case Quarantined:
+		e.Kind, e.Reason = EventPackageQuarantined, a.StatusDetail
+		if a.StatusReason == ReasonMalware {
+			e.Reason = ReasonMalware + ": " + a.StatusDetail
+		}
+		return e
+	case PendingReview:
+		e.Kind = EventPackagePending
+	default:
+		e.Kind = EventPackageIndexed
+	}
+	e.Scan = &c.scan.ScanSummary
+	if len(places) > 0 {
+		e.Distribution, e.Component = places[0].Distribution, places[0].Component
+	}
+	return e
+}
+
+// verdictOn is what the policies of places make of findings, the strictest.
+func (c *changing) verdictOn(findings []scan.Finding, places []Publication) Verdict {
+	settled := c.settled()
+	v := Allow
+	for _, p := range places {
+		v = scan.Strictest(v, c.repo.policy(p.Distribution).Findings(findings, func(f scan.Finding) bool { return settled[f.ID] }))
+	}
+	return v
 }
 
 // place publishes an artifact at its targets, or takes it out of where it is.

@@ -82,6 +82,7 @@ func (r *Repo) read(ctx context.Context, f io.Reader, s scan.Subject) (reading, 
 		opts.Visit = finder.Visit(run.Visit)
 		if out.pkg, err = deb.Read(f, opts); err == nil {
 			out.report = run.Finish()
+			r.noteScanner(ctx, out.report.Malware)
 		}
 	}
 	if err != nil {

@@ -3,6 +3,7 @@ package aptrepo
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 )
 
@@ -61,11 +62,10 @@ func (r *Repo) label(ctx context.Context, tx Tx, a *Artifact, group string) erro
 // ErrNameScope when one of them is outside the actor's scope, ErrScope when it is
 // to be taken out of a distribution that is.
 func (r *Repo) DeleteGroup(ctx context.Context, name string, unpublish bool) error {
-	var members []Artifact
-	last := make(map[string]int64)
+	b := r.NewBatch()
 	err := r.Store.Update(ctx, func(tx Tx) error {
-		var err error
-		if members, err = tx.DeleteGroup(name); err != nil {
+		members, err := tx.DeleteGroup(name)
+		if err != nil {
 			return err
 		}
 		for _, a := range members {
@@ -75,7 +75,13 @@ func (r *Repo) DeleteGroup(ctx context.Context, name string, unpublish bool) err
 			if !unpublish {
 				continue
 			}
-			if err := r.unpublishAll(ctx, tx, a, last); err != nil {
+			if err := r.unpublishAll(ctx, tx, a, b.last); err != nil {
+				return err
+			}
+		}
+		if unpublish {
+			published := slices.DeleteFunc(members, func(a Artifact) bool { return len(a.Publications) == 0 })
+			if b.events, err = r.tellDeleted(ctx, tx, published); err != nil {
 				return err
 			}
 		}
@@ -86,13 +92,6 @@ func (r *Repo) DeleteGroup(ctx context.Context, name string, unpublish bool) err
 	if err != nil {
 		r.auditFailure(ctx, "import.group_delete", AuditEntry{Target: name}, err)
 		return err
-	}
-	b := r.NewBatch()
-	b.last = last
-	for i := range members {
-		if from := members[i].Distributions(); unpublish && len(from) > 0 {
-			b.events = append(b.events, Event{Kind: EventPackageDeleted, Artifact: &members[i], Distributions: from})
-		}
 	}
 	return b.Publish(ctx)
 }

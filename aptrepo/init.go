@@ -49,6 +49,7 @@ func (r *Repo) Init(ctx context.Context, d Distribution) (Distribution, error) {
 		return Distribution{}, ErrNameScope
 	}
 	d.CreatedAt = r.now().UTC().Truncate(time.Second)
+	var created Event
 	err := r.Store.Update(ctx, func(tx Tx) error {
 		free, err := tx.InsertDistribution(d)
 		if err != nil {
@@ -59,6 +60,10 @@ func (r *Repo) Init(ctx context.Context, d Distribution) (Distribution, error) {
 		}
 		e := r.audit(ctx, "distribution.init", ResultSuccess)
 		e.Target = d.Codename
+		created, err = r.tell(ctx, tx, Event{Kind: EventDistributionCreated, Distribution: d.Codename, Description: d.Description})
+		if err != nil {
+			return err
+		}
 		return tx.Audit(e)
 	})
 	if err != nil {
@@ -68,7 +73,7 @@ func (r *Repo) Init(ctx context.Context, d Distribution) (Distribution, error) {
 	if err := r.publisher(d.Codename).ensure(ctx); err != nil {
 		return Distribution{}, err
 	}
-	r.emit(ctx, Event{Kind: EventDistributionCreated, Distribution: d.Codename})
+	r.emit(ctx, created)
 	return r.Store.Distribution(ctx, d.Codename)
 }
 

@@ -76,7 +76,7 @@ func (r *Repo) signer(ctx context.Context) (index.Signer, error) {
 		return nil, err
 	}
 	if len(keys) == 0 {
-		if _, err := r.addKey(ctx, KeyOptions{}, true); err != nil {
+		if _, _, err := r.addKey(ctx, KeyOptions{}, true); err != nil {
 			return nil, err
 		}
 		if keys, err = r.signingKeys(ctx); err != nil {
@@ -202,7 +202,7 @@ func (r *Repo) GenerateKey(ctx context.Context, o KeyOptions) (GeneratedKey, err
 	if r.Signer != nil {
 		return GeneratedKey{}, ErrForeignSigner
 	}
-	out, err := r.addKey(ctx, o, false)
+	out, told, err := r.addKey(ctx, o, false)
 	if err != nil {
 		return GeneratedKey{}, err
 	}
@@ -216,21 +216,22 @@ func (r *Repo) GenerateKey(ctx context.Context, o KeyOptions) (GeneratedKey, err
 		}
 		out.Distributions = append(out.Distributions, d.Codename)
 	}
-	r.emit(ctx, Event{Kind: EventKeyGenerated, Fingerprint: out.Fingerprint})
+	r.emit(ctx, told)
 	return out, nil
 }
 
 // addKey generates a key and stores it; with onlyFirst, only when the Store
-// has none.
-func (r *Repo) addKey(ctx context.Context, o KeyOptions, onlyFirst bool) (GeneratedKey, error) {
+// has none, and then without an event: the first key is no news.
+func (r *Repo) addKey(ctx context.Context, o KeyOptions, onlyFirst bool) (GeneratedKey, Event, error) {
 	var out GeneratedKey
+	var told Event
 	key, err := r.newKey(o)
 	if err != nil {
-		return out, err
+		return out, told, err
 	}
 	stored, err := r.storedForm(key)
 	if err != nil {
-		return out, err
+		return out, told, err
 	}
 	out.KeyInfo = infoOf(key.Public())
 	out.State = KeyActive
@@ -245,11 +246,19 @@ func (r *Repo) addKey(ctx context.Context, o KeyOptions, onlyFirst bool) (Genera
 		if err := tx.PutSigningKey(stored); err != nil {
 			return err
 		}
+		if !onlyFirst {
+			told, err = r.tell(ctx, tx, Event{
+				Kind: EventKeyGenerated, Fingerprint: out.Fingerprint, Algorithm: out.Algorithm, ExpiresAt: out.ExpiresAt,
+			})
+			if err != nil {
+				return err
+			}
+		}
 		e := r.audit(ctx, "settings.gpg_generate", ResultSuccess)
 		e.Target, e.Detail = out.Fingerprint, out.Algorithm
 		return tx.Audit(e)
 	})
-	return out, err
+	return out, told, err
 }
 
 // retire lets active keys sign on for the overlap, and returns all that sign.

@@ -93,6 +93,9 @@ func (r *Repo) Run(ctx context.Context) error {
 			if err := r.ExpireDecisions(ctx); err != nil && ctx.Err() == nil {
 				r.logger().ErrorContext(ctx, "decisions could not be ended", "error", err)
 			}
+			if err := r.Remind(ctx); err != nil && ctx.Err() == nil {
+				r.logger().ErrorContext(ctx, "nobody could be reminded of what is about to end", "error", err)
+			}
 		}
 		err := errors.Join(r.catchUpAll(ctx), r.renew(ctx), r.Compact(ctx))
 		if err != nil && !failing && ctx.Err() == nil {

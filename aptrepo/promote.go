@@ -20,6 +20,7 @@ import (
 // *RefusedError with ErrBlocked.
 func (r *Repo) Promote(ctx context.Context, o PromoteOptions) ([]Move, error) {
 	var moves []Move
+	var told []Event
 	var seq int64
 	about := AuditEntry{Target: o.From + " -> " + o.To, Package: o.Name, Version: o.Version}
 	artifacts, err := r.find(ctx, o.Selection)
@@ -50,6 +51,9 @@ func (r *Repo) Promote(ctx context.Context, o PromoteOptions) ([]Move, error) {
 		if seq, err = r.copyInto(tx, o.To, moves); err != nil {
 			return err
 		}
+		if told, err = r.tellMoved(ctx, tx, o.From, o.To, moves); err != nil {
+			return err
+		}
 		e := r.audit(ctx, "distribution.promote", ResultSuccess)
 		e.Target, e.Package, e.Version = about.Target, about.Package, about.Version
 		e.Detail = summary(moves)
@@ -59,7 +63,7 @@ func (r *Repo) Promote(ctx context.Context, o PromoteOptions) ([]Move, error) {
 		r.auditFailure(ctx, "distribution.promote", about, err)
 		return nil, err
 	}
-	return moves, r.finishMoves(ctx, o.From, o.To, moves, seq)
+	return moves, r.finishMoves(ctx, o.To, told, seq)
 }
 
 // blocked returns what the policy of a distribution keeps out, of artifacts that
@@ -203,17 +207,24 @@ func (r *Repo) copyInto(tx Tx, codename string, moves []Move) (int64, error) {
 	return last, nil
 }
 
-// finishMoves publishes and tells of what was copied.
-func (r *Repo) finishMoves(ctx context.Context, from, to string, moves []Move, seq int64) error {
-	if err := r.publisher(to).publish(ctx, seq); err != nil {
-		return err
-	}
+// tellMoved tells of what was copied.
+func (r *Repo) tellMoved(ctx context.Context, tx Tx, from, to string, moves []Move) ([]Event, error) {
+	var events []Event
 	for i := range moves {
 		if m := &moves[i]; m.Outcome == Copied {
-			r.emit(ctx, Event{Kind: EventPackagePromoted, Artifact: &m.Artifact,
+			events = append(events, Event{Kind: EventPackagePromoted, Artifact: &m.Artifact,
 				From: from, Distribution: to, Component: m.Component})
 		}
 	}
+	return r.tellAll(ctx, tx, events)
+}
+
+// finishMoves publishes what was copied.
+func (r *Repo) finishMoves(ctx context.Context, to string, told []Event, seq int64) error {
+	if err := r.publisher(to).publish(ctx, seq); err != nil {
+		return err
+	}
+	r.emit(ctx, told...)
 	return nil
 }
 
@@ -243,6 +254,7 @@ func summary(moves []Move) string {
 // none of the names is in From.
 func (r *Repo) Migrate(ctx context.Context, o MigrateOptions) (Migration, error) {
 	var out Migration
+	var told []Event
 	var added, removed int64
 	about := AuditEntry{Target: o.From + " -> " + o.To}
 	var artifacts []Artifact
@@ -282,6 +294,9 @@ func (r *Repo) Migrate(ctx context.Context, o MigrateOptions) (Migration, error)
 		if added, err = r.copyInto(tx, o.To, out.Moves); err != nil {
 			return err
 		}
+		if told, err = r.tellMoved(ctx, tx, o.From, o.To, out.Moves); err != nil {
+			return err
+		}
 		if o.RemoveSource {
 			if removed, err = removeMoved(tx, o.From, out.Moves); err != nil {
 				return err
@@ -296,7 +311,7 @@ func (r *Repo) Migrate(ctx context.Context, o MigrateOptions) (Migration, error)
 		return Migration{}, err
 	}
 	return out, errors.Join(
-		r.finishMoves(ctx, o.From, o.To, out.Moves, added),
+		r.finishMoves(ctx, o.To, told, added),
 		r.publisher(o.From).publish(ctx, removed))
 }
 

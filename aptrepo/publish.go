@@ -62,6 +62,7 @@ type incoming struct {
 	found    assessment
 	reused   bool // the pool had the file already
 	recorded bool // in the audit log, though it was refused
+	told     []Event
 }
 
 func (r *Repo) incoming(f io.ReadSeeker, o PublishOptions) *incoming {
@@ -408,6 +409,9 @@ func (in *incoming) record(ctx context.Context) (Published, int64, error) {
 			result := map[Status]string{PendingReview: ResultPendingReview, Rejected: ResultFailure}[a.Status]
 			e := in.entry(ctx, &a, result)
 			e.Detail += " " + a.StatusReason
+			if err := in.tell(ctx, tx, out); err != nil {
+				return err
+			}
 			return tx.Audit(e)
 		}
 		p := Publication{in.options.Distribution, in.options.Component, in.repo.now().UTC().Truncate(time.Second)}
@@ -417,12 +421,31 @@ func (in *incoming) record(ctx context.Context) (Published, int64, error) {
 		e := in.entry(ctx, &a, ResultSuccess)
 		if out.New {
 			out.Artifact.publishedIn(p)
+			if err := in.tell(ctx, tx, out); err != nil {
+				return err
+			}
 		} else {
 			e.Detail += " already_indexed"
 		}
 		return tx.Audit(e)
 	})
 	return out, seq, err
+}
+
+// tell tells of what became of the package.
+func (in *incoming) tell(ctx context.Context, tx Tx, out Published) (err error) {
+	kind := EventPackageIndexed
+	switch out.Artifact.Status {
+	case PendingReview:
+		kind = EventPackagePending
+	case Rejected:
+		kind = EventPackageRejected
+	}
+	in.told, err = in.repo.tellAll(ctx, tx, []Event{{
+		Kind: kind, Artifact: &out.Artifact, Scan: &out.Scan, Distribution: out.Distribution, Component: out.Component,
+		Distributions: []string{out.Distribution},
+	}})
+	return err
 }
 
 // summary returns what is known of the artifact's safety.

@@ -16,6 +16,7 @@ import (
 // ErrVersionNotFound (also: not in that distribution).
 func (r *Repo) Unpublish(ctx context.Context, o UnpublishOptions) ([]Artifact, error) {
 	var gone []Artifact
+	var told []Event
 	var last int64
 	about := AuditEntry{Target: o.Distribution, Package: o.Name, Version: o.Version}
 	err := r.Store.Update(ctx, func(tx Tx) error {
@@ -44,6 +45,13 @@ func (r *Repo) Unpublish(ctx context.Context, o UnpublishOptions) ([]Artifact, e
 		if gone == nil {
 			return ErrVersionNotFound
 		}
+		for i := range gone {
+			e, err := r.tell(ctx, tx, Event{Kind: EventPackageDeleted, Artifact: &gone[i], Distributions: []string{o.Distribution}})
+			if err != nil {
+				return err
+			}
+			told = append(told, e)
+		}
 		e := r.audit(ctx, "package.unpublish", ResultSuccess)
 		e.Target, e.Package, e.Version = about.Target, about.Package, about.Version
 		e.Detail = archList(gone)
@@ -56,10 +64,17 @@ func (r *Repo) Unpublish(ctx context.Context, o UnpublishOptions) ([]Artifact, e
 	if err := r.publisher(o.Distribution).publish(ctx, last); err != nil {
 		return nil, err
 	}
-	for i := range gone {
-		r.emit(ctx, Event{Kind: EventPackageDeleted, Artifact: &gone[i], Distributions: []string{o.Distribution}})
-	}
+	r.emit(ctx, told...)
 	return gone, nil
+}
+
+// tellDeleted tells of artifacts that leave all distributions.
+func (r *Repo) tellDeleted(ctx context.Context, tx Tx, gone []Artifact) ([]Event, error) {
+	var events []Event
+	for i := range gone {
+		events = append(events, Event{Kind: EventPackageDeleted, Artifact: &gone[i], Distributions: gone[i].Distributions()})
+	}
+	return r.tellAll(ctx, tx, events)
 }
 
 // takeOut removes an artifact from a component of a distribution, or from all
@@ -131,6 +146,9 @@ func (r *Repo) Delete(ctx context.Context, o DeleteOptions) ([]Artifact, error) 
 				return err
 			}
 		}
+		if b.events, err = r.tellDeleted(ctx, tx, gone); err != nil {
+			return err
+		}
 		e := r.audit(ctx, "package.delete", ResultSuccess)
 		e.Package, e.Version, e.Detail = about.Package, about.Version, archList(gone)
 		if o.Forget {
@@ -141,9 +159,6 @@ func (r *Repo) Delete(ctx context.Context, o DeleteOptions) ([]Artifact, error) 
 	if err != nil {
 		r.auditFailure(ctx, "package.delete", about, err)
 		return nil, err
-	}
-	for i := range gone {
-		b.events = append(b.events, Event{Kind: EventPackageDeleted, Artifact: &gone[i], Distributions: gone[i].Distributions()})
 	}
 	if err := b.Publish(ctx); err != nil {
 		return nil, err

@@ -74,8 +74,14 @@ type Repo struct {
 	Bills func() (q BillQuery, publish bool)
 
 	// OnEvent, when set, is called after each change that took effect, on the
-	// goroutine that made it. It must not block for long.
+	// goroutine that made it. It must not block for long. Events of a program
+	// that is killed in between are lost; see Messages for those that must not be.
 	OnEvent func(ctx context.Context, e Event)
+	// Messages, when set, returns what is to be done about an event: messages
+	// that go into the Store's outbox in the transaction of the change, whose
+	// Topic and Payload count. A package jobs.Relay makes jobs of them. It is
+	// called in that transaction: it must not block, nor use the Repo.
+	Messages func(e Event) []Message
 	// Logger gets what a human should know. Nil: slog.Default().
 	Logger *slog.Logger
 	// Now is the clock. Nil: time.Now.

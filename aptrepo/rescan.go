@@ -91,6 +91,7 @@ func (r *Repo) again(ctx context.Context, s Selection, op operation, f func(*cha
 				return err
 			}
 			out.NewFindings = c.newSince(before)
+			c.foundNew(out.NewFindings)
 			if err := f(c); err != nil {
 				return err
 			}
@@ -128,6 +129,17 @@ func (c *changing) newSince(before map[string]bool) []string {
 	}
 	slices.Sort(ids)
 	return ids
+}
+
+// foundNew notes the findings of new IDs, which are sorted, each once.
+func (c *changing) foundNew(ids []string) {
+	seen := make(map[string]bool)
+	for _, f := range c.scan.Findings {
+		if _, isNew := slices.BinarySearch(ids, f.ID); isNew && !seen[f.ID] {
+			seen[f.ID] = true
+			c.found = append(c.found, f)
+		}
+	}
 }
 
 // rescan scans the file and matches anew. A scan that failed is an error.
@@ -330,9 +342,11 @@ func (r *Repo) RescanAll(ctx context.Context, codename string, status Status, pr
 func (r *Repo) rescanOne(ctx context.Context, key Key) (out Rescanned, err error) {
 	out.Artifact, err = r.change(ctx, key, "security.rescan", EventPackageRescanned, func(c *changing) error {
 		out.Previous, c.quiet, c.detail = c.before, true, key.Arch
+		before := c.findings()
 		if err := c.rescan(ctx); err != nil {
 			return err
 		}
+		c.foundNew(c.newSince(before))
 		return afterRescan(c)
 	})
 	return out, err
@@ -365,6 +379,7 @@ func (r *Repo) expire(ctx context.Context, d Decision) error {
 			if c.decisions[i].ID == d.ID {
 				c.decisions[i].Active = false
 				c.changed = append(c.changed, c.decisions[i])
+				c.about = &c.decisions[i]
 			}
 		}
 		v := c.verdict()
@@ -420,7 +435,7 @@ var errSame = errors.New("nothing new")
 
 func (r *Repo) rematchOne(ctx context.Context, inv StoredInventory, data scan.Data) (out Rescanned, differs bool, err error) {
 	out.Previous = inv.Artifact.Status
-	out.Artifact, err = r.change(ctx, inv.Artifact.Key(), "security.rescan", EventVulnerabilities, func(c *changing) error {
+	out.Artifact, err = r.change(ctx, inv.Artifact.Key(), "security.rescan", EventPackageRescanned, func(c *changing) error {
 		c.quiet = true
 		before, had := c.scan, c.findings()
 		if err := c.rematch(ctx, data); err != nil {
@@ -430,6 +445,7 @@ func (r *Repo) rematchOne(ctx context.Context, inv StoredInventory, data scan.Da
 			return errSame
 		}
 		out.NewFindings = c.newSince(had)
+		c.foundNew(out.NewFindings)
 		c.detail = fmt.Sprintf("%s new=%d", inv.Artifact.Arch, len(out.NewFindings))
 		if c.scan.ScannedAt.IsZero() && c.scan.Covered {
 			c.scan.ScannedAt = r.now().UTC().Truncate(time.Second)

@@ -26,6 +26,8 @@ type state struct {
 	// unpacking holds a token for each package that is being read: that takes
 	// a processor, and as much memory as the package's dictionary asks for.
 	unpacking chan struct{}
+	outage    outage
+	reminders reminders
 	packages  keyedMutex[Key]    // one Publish at a time for each key
 	files     keyedMutex[string] // and for each pool file
 }

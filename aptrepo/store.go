@@ -170,6 +170,12 @@ type Tx interface {
 	Enqueue(m Message) error
 	DeleteMessages(ids []int64) error
 
+	// Note records that something was told of at a time, by a name for it, and
+	// reports whether that is news: it was not told of after since. What is no
+	// news leaves the former note. ForgetNote deletes a note; there may be none.
+	Note(name string, at, since time.Time) (news bool, err error)
+	ForgetNote(name string) error
+
 	SafetyTx
 	BillTx
 

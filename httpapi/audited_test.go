@@ -26,6 +26,7 @@ func TestEveryChangeIsAudited(t *testing.T) {
 	f, mirror := newImports(t, func(c *Config) {
 		c.TestLDAP = func(context.Context, settings.LDAP) (bool, error) { return true, nil }
 		c.TestMail = func(context.Context, settings.SMTP, string) error { return nil }
+		c.TestWebhook = func(context.Context, settings.Webhook, WebhookDelivery) (int, error) { return 200, nil }
 	})
 	f.users.Assertions = &oidc.Verifier{RootCAs: issuer.RootCAs, Now: f.clock.now}
 	admin := f.tokens[auth.Admin]
@@ -181,13 +182,14 @@ func TestEveryChangeIsAudited(t *testing.T) {
 		}},
 
 		{"PATCH /settings", "settings.update", func() answer {
-			return f.json("PATCH", "/settings", admin, `{"scan":{"clamav_address":"unix:///run/clamd"},"ldap":{"url":"ldap://ldap.example.com","base_dn":"dc=example"},"smtp":{"host":"mail.example.com","from":"repod@example.com"}}`)
+			return f.json("PATCH", "/settings", admin, `{"scan":{"clamav_address":"unix:///run/clamd"},"ldap":{"url":"ldap://ldap.example.com","base_dn":"dc=example"},"smtp":{"host":"mail.example.com","from":"repod@example.com"},"webhook":{"url":"https://hook.example.com/k3y"}}`)
 		}},
 		{"POST /security/clamav/update", "security.clamav_update", func() answer {
 			return f.do("POST", "/security/clamav/update?wait=true", admin, nil)
 		}},
 		{"POST /security/rescan", "security.rescan", func() answer { return f.do("POST", "/security/rescan?wait=true", admin, nil) }},
 		{"POST /settings/test-ldap", "settings.test_ldap", func() answer { return f.do("POST", "/settings/test-ldap", admin, nil) }},
+		{"POST /settings/test-webhook", "settings.test_webhook", func() answer { return f.do("POST", "/settings/test-webhook", admin, nil) }},
 		{"POST /settings/test-email", "settings.test_email", func() answer {
 			return f.json("POST", "/settings/test-email", admin, `{"to":"ops@example.com"}`)
 		}},

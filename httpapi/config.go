@@ -54,6 +54,10 @@ type Config struct {
 	OIDC OIDCLogin
 	// TestMail sends a mail to try the settings. Nil: there is no mail.
 	TestMail func(ctx context.Context, s settings.SMTP, to string) error
+	// TestWebhook posts an event, once, as the settings say, and returns the status
+	// of the answer, 0 for none. The text of its error holds no secret; it has a
+	// method Timeout when there was no answer in time. Nil: there are no webhooks.
+	TestWebhook func(ctx context.Context, s settings.Webhook, d WebhookDelivery) (status int, err error)
 
 	// TrustedProxies are the networks whose X-Forwarded-For and
 	// X-Forwarded-Proto count. Empty: none. When there are any, so do those of

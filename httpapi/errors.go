@@ -38,6 +38,7 @@ type problem struct {
 	Reason         string      `json:"reason,omitempty"` // of upstream_rejected
 	Signature      string      `json:"signature,omitempty"`
 	Scan           *scanJSON   `json:"scan,omitempty"`
+	HTTPStatus     int         `json:"http_status,omitempty"` // of webhook_failed
 
 	// Results and Sources are those of work that failed as a whole.
 	Results json.RawMessage `json:"results,omitempty"`

@@ -127,6 +127,7 @@ var routes = []route{
 	{"GET", "/settings", auth.Admin, "", noBody, (*api).showSettings},
 	{"PATCH", "/settings", auth.Admin, "", jsonBody, (*api).patchSettings},
 	{"POST", "/settings/test-ldap", auth.Admin, "", noBody, (*api).testLDAP},
+	{"POST", "/settings/test-webhook", auth.Admin, "", noBody, (*api).testWebhook},
 	{"POST", "/settings/test-email", auth.Admin, "", optionalJSON, (*api).testEmail},
 	{"GET", "/settings/next-sync", auth.Admin, "", noBody, (*api).showNextSync},
 	{"GET", "/settings/gpg", auth.Admin, "", noBody, (*api).showKeys},

@@ -318,5 +318,12 @@ func (r *run) record(ctx context.Context, action string, results []Result) error
 		}
 	}
 	e.Detail = fmt.Sprintf("packages=%d imported=%d errors=%d", len(results), imported, failed)
-	return r.im.Repo.Record(context.WithoutCancel(ctx), e)
+	skipped := 0
+	for i := range results {
+		skipped += results[i].Count(AlreadyPresent)
+	}
+	return r.im.Repo.Record(context.WithoutCancel(ctx), e, aptrepo.Event{
+		Kind: aptrepo.EventImportFinished, Group: r.order.Group, Distribution: first.Request.Distribution,
+		Imported: imported, Skipped: skipped, Failed: failed,
+	})
 }

@@ -58,6 +58,10 @@ func (im *Importer) Sync(ctx context.Context, action string, s Scope, progress P
 	if err != nil {
 		return nil, err
 	}
+	former, err := im.states(ctx)
+	if err != nil {
+		return nil, err
+	}
 	results := make([]SourceResult, len(sources))
 	var done atomic.Int64
 	im.each(len(sources), func(i int) {
@@ -75,7 +79,7 @@ func (im *Importer) Sync(ctx context.Context, action string, s Scope, progress P
 	if err := im.RefreshOffers(ctx); err != nil {
 		return nil, err
 	}
-	return results, im.recordSync(ctx, action, s, results)
+	return results, im.recordSync(ctx, action, s, results, former)
 }
 
 func (im *Importer) sync(ctx context.Context, source upstream.Source) SourceResult {
@@ -88,13 +92,17 @@ func (im *Importer) sync(ctx context.Context, source upstream.Source) SourceResu
 	return SourceResult{SourceID: source.ID, NotModified: out.NotModified, PackageCount: out.PackageCount, Err: err}
 }
 
-func (im *Importer) recordSync(ctx context.Context, action string, s Scope, results []SourceResult) error {
-	failed := 0
+func (im *Importer) recordSync(ctx context.Context, action string, s Scope, results []SourceResult, former map[string]upstream.State) error {
+	var failures []aptrepo.Event
 	for _, r := range results {
 		if r.Err != nil {
-			failed++
+			code, detail := told(r.Err)
+			failures = append(failures, aptrepo.Event{
+				Kind: aptrepo.EventSyncFailed, SourceID: r.SourceID, Code: code, Detail: detail, LastSync: former[r.SourceID].LastSync,
+			})
 		}
 	}
+	failed := len(failures)
 	e := aptrepo.AuditEntry{
 		Action: action, Result: aptrepo.ResultSuccess, Target: s.SourceID,
 		Detail: fmt.Sprintf("ok=%d failed=%d", len(results)-failed, failed),
@@ -105,7 +113,17 @@ func (im *Importer) recordSync(ctx context.Context, action string, s Scope, resu
 	case failed > 0:
 		e.Result = aptrepo.ResultPartial
 	}
-	return im.Repo.Record(context.WithoutCancel(ctx), e)
+	return im.Repo.Record(context.WithoutCancel(ctx), e, failures...)
+}
+
+// told is what an event says of the failure of a source. What is no fault of
+// the source is for the log.
+func told(err error) (code, detail string) {
+	var f *upstream.Failure
+	if errors.As(err, &f) {
+		return string(f.Code), f.Detail
+	}
+	return "internal_error", "Internal server error"
 }
 
 // A SourceStatus is a configured source and how its syncs went.

@@ -32,6 +32,12 @@
 // Arguments, progress, results and failures are stored and shown: they must
 // not hold secrets. The texts of other errors go to the log only.
 //
+// # Order
+//
+// Jobs are begun in the order in which they were enqueued, several at a time. A
+// kind with a Queue of its own has one worker on each server, which takes about
+// 15 jobs a second.
+//
 // The work is queued by River (github.com/riverqueue/river), whose tables,
 // named river_*, Start creates and updates.
 package jobs

@@ -1,6 +1,7 @@
 package jobs
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -75,7 +76,7 @@ func insertion(k *Kind, args any, o Options) (river.InsertManyParams, error) {
 	e := envelope{kind: k.Name, CreatedBy: o.CreatedBy, Internal: k.Internal, Args: text}
 	opts := &river.InsertOpts{MaxAttempts: 1 + len(k.Retry), Queue: usersQueue, ScheduledAt: o.NotBefore}
 	if k.Internal {
-		opts.Queue = internalQueue
+		opts.Queue = cmp.Or(k.Queue, internalQueue)
 	}
 	switch {
 	case o.Join != "" && o.Once != "":

@@ -27,11 +27,19 @@ type Kind struct {
 	// Empty: there is one attempt, and a job whose server dies ends with code
 	// "interrupted".
 	Retry []time.Duration
+	// Pause, when set, makes another pause, such as one with a random part, of
+	// that in Retry.
+	Pause func(time.Duration) time.Duration
 	// Timeout bounds one attempt. 0: DefaultTimeout.
 	Timeout time.Duration
 	// Internal jobs are not found by Job: they are of no concern to users.
 	// They have workers of their own, so that long work does not hold up mail.
 	Internal bool
+	// Queue, of an internal kind, names a queue of lower-case letters for it
+	// alone, with one worker on each server: its jobs are begun in the order in
+	// which they were enqueued, but for those that are tried again, and hold up
+	// nothing else.
+	Queue string
 }
 
 func (k *Kind) timeout() time.Duration { return cmp.Or(k.Timeout, DefaultTimeout) }

@@ -153,13 +153,19 @@ func (r *Runner) config(log *slog.Logger) *river.Config {
 		river.AddWorkerArgs(workers, envelope{kind: name}, &worker{runner: r, kind: k})
 	}
 	most := cmp.Or(r.Workers, 4)
+	queues := map[string]river.QueueConfig{
+		usersQueue:    {MaxWorkers: most},
+		internalQueue: {MaxWorkers: most},
+	}
+	for _, k := range r.kinds {
+		if k.Internal && k.Queue != "" {
+			queues[k.Queue] = river.QueueConfig{MaxWorkers: 1}
+		}
+	}
 	return &river.Config{
 		ID:      r.Server + "/" + rand.Text(),
 		Workers: workers,
-		Queues: map[string]river.QueueConfig{
-			usersQueue:    {MaxWorkers: most},
-			internalQueue: {MaxWorkers: most},
-		},
+		Queues:  queues,
 		// A server of an older version leaves alone what only newer ones can do.
 		FetchOnlyKnownKinds: true,
 		SkipUnknownJobCheck: true,

@@ -36,7 +36,11 @@ func (w *worker) NextRetry(job *river.Job[envelope]) time.Time {
 	if i < 0 {
 		return time.Time{}
 	}
-	return time.Now().Add(w.kind.Retry[i])
+	pause := w.kind.Retry[i]
+	if w.kind.Pause != nil {
+		pause = w.kind.Pause(pause)
+	}
+	return time.Now().Add(pause)
 }
 
 // Work makes one attempt.

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"text/template"
 	"time"
+	"unicode"
 )
 
 func newID() string { return rand.Text() }
@@ -43,6 +44,48 @@ func (p PasswordChanged) Mail() (Mail, error) {
 	return render(p.To, "Your password was changed", "changed", map[string]string{"Username": p.Username})
 }
 
+// A Notice tells operators what has happened.
+type Notice struct {
+	To string
+	// Subject says it in one line. What would end the header field, or is longer
+	// than a line, is taken out.
+	Subject string
+	Facts   []Fact
+	Link    string // where more is to be seen; "": nowhere
+}
+
+// A Fact is a line of a Notice.
+type Fact struct{ Name, Value string }
+
+// maxSubject bounds subjects, in characters.
+const maxSubject = 150
+
+// Mail returns the mail.
+func (n Notice) Mail() (Mail, error) {
+	n.Subject = oneLine(n.Subject)
+	subject := []rune(n.Subject)
+	if len(subject) > maxSubject {
+		subject = append(subject[:maxSubject-1], '…')
+	}
+	facts := make([]Fact, len(n.Facts))
+	for i, f := range n.Facts {
+		facts[i] = Fact{oneLine(f.Name), oneLine(f.Value)}
+	}
+	n.Facts = facts
+	return render(n.To, "[repod] "+string(subject), "notice", n)
+}
+
+// oneLine takes out what would begin another line.
+func oneLine(s string) string {
+	s = strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) || r == '\u2028' || r == '\u2029' {
+			return ' '
+		}
+		return r
+	}, strings.ToValidUTF8(s, "\uFFFD"))
+	return strings.Join(strings.Fields(s), " ")
+}
+
 // Test shows that mail works.
 type Test struct{ To string }
 
@@ -64,6 +107,12 @@ asked, ignore this mail: your password stays as it is.
 the password of your account was changed, and all sessions have ended. If it
 was not you, ask your administrator at once.
 {{end}}
+{{define "notice"}}{{.Subject}}
+{{range .Facts}}
+{{.Name}}: {{.Value}}{{end}}
+{{with .Link}}
+{{.}}
+{{end}}{{end}}
 {{define "test"}}This is a test: mail from the package repository works.
 {{end}}`
 
@@ -78,6 +127,10 @@ asked, ignore this mail: your password stays as it is.</p>
 <p>the password of your account was changed, and all sessions have ended. If it
 was not you, ask your administrator at once.</p>
 {{end}}
+{{define "notice"}}<p>{{.Subject}}</p>
+<table>{{range .Facts}}<tr><td>{{.Name}}</td><td>{{.Value}}</td></tr>{{end}}</table>
+{{with .Link}}<p><a href="{{.}}">{{.}}</a></p>
+{{end}}{{end}}
 {{define "test"}}<p>This is a test: mail from the package repository works.</p>
 {{end}}`
 

@@ -1,8 +1,10 @@
-// Package notify sends mail: plain text with an HTML alternative, over SMTP.
+// Package notify sends mail, plain text with an HTML alternative, over SMTP, and
+// posts events to webhooks.
 //
 // A [Mailer] reads its settings anew for each mail. Its errors say whether
 // another try may help, see [Error], and hold neither the password nor the
-// mail's text.
+// mail's text. A [Poster] makes one attempt to deliver one event; whoever calls
+// it keeps events, and tries again.
 package notify
 
 import (

@@ -90,6 +90,9 @@ var textRules = map[string]struct {
 	},
 	"attribute": {attributeRE.MatchString, "must be the name of an LDAP attribute"},
 	"mailkind":  {func(s string) bool { return slices.Contains(MailKinds, s) }, "must be one of " + strings.Join(MailKinds, ", ")},
+	"event":     {func(s string) bool { return slices.Contains(WebhookEvents, s) }, "must be one of " + strings.Join(WebhookEvents, ", ")},
+	"hookurl":   {isHookURL, "must be http:// or https:// and a host, without user and fragment"},
+	"short":     {func(s string) bool { return utf8.RuneCountInString(s) <= 256 }, "must have at most 256 characters"},
 	"role":      {func(s string) bool { return slices.Contains(roles, s) }, "must be one of " + strings.Join(roles, ", ")},
 }
 
@@ -196,6 +199,12 @@ func isClamAV(s string) bool {
 func isFeedURL(s string) bool {
 	u, ok := webURL(s)
 	return ok && u.User == nil
+}
+
+// isHookURL refuses what two programs may read in two ways, too.
+func isHookURL(s string) bool {
+	u, ok := webURL(s)
+	return ok && u.User == nil && isHost(u.Hostname()) && !strings.ContainsAny(s, "\\ #")
 }
 
 func isHost(s string) bool { return hostRE.MatchString(s) || ipv6RE.MatchString(s) }

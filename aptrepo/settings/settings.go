@@ -24,6 +24,7 @@ type Settings struct {
 	Import         Import  `json:"import"`
 	SBOM           SBOM    `json:"sbom"`
 	SMTP           SMTP    `json:"smtp"`
+	Webhook        Webhook `json:"webhook"`
 	LDAP           LDAP    `json:"ldap"`
 	OIDC           OIDC    `json:"oidc"`
 
@@ -95,6 +96,17 @@ type SMTP struct {
 	TimeoutSeconds int64    `json:"timeout_seconds" rule:"1..120"`
 }
 
+// Webhook is about where events are posted; see package notify.
+type Webhook struct {
+	Enabled        bool     `json:"enabled"`
+	URL            string   `json:"url" rule:"hookurl"`
+	Secret         Secret   `json:"secret" rule:"short"`                            // key of signatures; "": none
+	Events         []string `json:"events" rule:"event" most:"50"`                  // which of those are posted; none: all
+	TimeoutSeconds int64    `json:"timeout_seconds" rule:"1..60"`                   // for an attempt
+	MaxAttempts    int64    `json:"max_attempts" rule:"1..10"`                      // then a delivery is given up
+	Format         string   `json:"format" rule:"auto|json|slack|mattermost|teams"` // beyond the API reference
+}
+
 // LDAP is about the directory of users; see package auth/ldap.
 type LDAP struct {
 	Enabled           bool                `json:"enabled"`
@@ -146,6 +158,14 @@ var MailKinds = []string{
 	"new_vulnerabilities", "sync_failed", "key_expiring",
 }
 
+// WebhookEvents are the events that a webhook can get.
+var WebhookEvents = []string{
+	"package.indexed", "package.pending_review", "package.rejected", "package.quarantined", "package.released",
+	"package.promoted", "package.deleted", "decision.made", "decision.expired", "vulnerabilities.found",
+	"import.finished", "sync.failed", "scanner.unavailable", "distribution.created", "retention.finished", "gpg.generated",
+	"webhook.test",
+}
+
 // Default returns the tree as it is before anything is set.
 func Default() *Settings {
 	return &Settings{
@@ -165,6 +185,7 @@ func Default() *Settings {
 		SMTP: SMTP{
 			Port: 587, TLS: "starttls", Recipients: []string{}, Kinds: append([]string{}, MailKinds...), TimeoutSeconds: 10,
 		},
+		Webhook: Webhook{Events: []string{}, TimeoutSeconds: 10, MaxAttempts: 6, Format: "auto"},
 		LDAP: LDAP{
 			VerifyCertificate: true, UserFilter: "(uid={username})",
 			AttrUsername: "uid", AttrEmail: "mail", AttrFullName: "cn", AttrGroups: "memberOf",
@@ -218,6 +239,7 @@ func (s *Settings) cross(f *faults) {
 	}
 	need(s.SMTP.Enabled, "smtp.host", s.SMTP.Host, "smtp.enabled")
 	need(s.SMTP.Enabled, "smtp.from", s.SMTP.From, "smtp.enabled")
+	need(s.Webhook.Enabled, "webhook.url", s.Webhook.URL, "webhook.enabled")
 	need(s.LDAP.Enabled, "ldap.url", s.LDAP.URL, "ldap.enabled")
 	need(s.LDAP.Enabled, "ldap.base_dn", s.LDAP.BaseDN, "ldap.enabled")
 	need(s.LDAP.Enabled, "ldap.user_filter", s.LDAP.UserFilter, "ldap.enabled")

@@ -39,7 +39,7 @@ func emptied(t *testing.T, db *DB) *DB {
 		DELETE FROM audit; DELETE FROM listings; DELETE FROM publications; DELETE FROM changes; DELETE FROM artifacts;
 		DELETE FROM generations; DELETE FROM generation_hashes; DELETE FROM distributions; DELETE FROM tombstones;
 		DELETE FROM removals; DELETE FROM signing_keys; DELETE FROM users; DELETE FROM api_tokens;
-		DELETE FROM revoked_sessions; DELETE FROM password_resets; DELETE FROM outbox; DELETE FROM factors; DELETE FROM trusted_publishers; DELETE FROM used_assertions; DELETE FROM login_failures;
+		DELETE FROM revoked_sessions; DELETE FROM password_resets; DELETE FROM outbox; DELETE FROM notes; DELETE FROM factors; DELETE FROM trusted_publishers; DELETE FROM used_assertions; DELETE FROM login_failures;
 		DELETE FROM catalog_removals; DELETE FROM catalog_packages; DELETE FROM catalog_texts; DELETE FROM catalog_stages; DELETE FROM catalog_sources;
 		DELETE FROM decisions; DELETE FROM finding_texts; DELETE FROM posture_sums; DELETE FROM vulnerability_counts;
 		DELETE FROM downloaded; DELETE FROM download_counts; DELETE FROM download_days; DELETE FROM download_clients;

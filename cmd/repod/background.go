@@ -41,7 +41,11 @@ func (c *serveConfig) startBackground(ctx context.Context, o *opened, set *live.
 	}
 	pool.SetMaxOpenConns(jobConnections)
 	b := &background{pool: pool, runner: &jobs.Runner{DB: pool, Dialect: dialect, Server: server, Logger: c.log}}
-	b.runner.Register(c.mailPoster(o, set, users).kinds()...)
+	mail := c.mailPoster(o, set, users)
+	b.runner.Register(mail.kinds()...)
+	events := c.newNotifier(o, set, mail)
+	events.mailTo = b.mailTo
+	b.runner.Register(events.kinds()...)
 	b.runner.Register(httpapi.ImportKinds(im, safety.updateFeeds)...)
 	b.runner.Register(httpapi.SafetyKinds(o.repo, safety.updateFeeds, safety.update)...)
 	if err := b.runner.Start(ctx); err != nil {
@@ -97,6 +101,12 @@ func (b *background) stop(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTime)
 	defer cancel()
 	return b.runner.Stop(ctx)
+}
+
+// mailTo has a notice sent to one operator, once for a key.
+func (b *background) mailTo(ctx context.Context, n notify.Notice, key string) error {
+	_, err := b.runner.Enqueue(ctx, topicMailEach, n, jobs.Options{Once: key})
+	return err
 }
 
 // outbox is a Store's, as the relay wants it.

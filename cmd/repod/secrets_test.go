@@ -26,13 +26,13 @@ func TestPlantedSecrets(t *testing.T) {
 		"administrator's password": testPassword, "user's password": "Canary-Horse-01", "changed password": "Canary-Horse-02",
 		"password by an administrator": "Canary-Horse-03", "password by a reset": "Canary-Horse-04",
 		"wrong password": "Canary-Horse-05", "weak password": "canary-weak", "SMTP password": "Canary-Horse-06",
-		"LDAP password": "Canary-Horse-07", "wrong LDAP user's password": "Canary-Horse-08",
+		"webhook secret": "Canary-Horse-09", "LDAP password": "Canary-Horse-07", "wrong LDAP user's password": "Canary-Horse-08",
 	}
 	var shown bytes.Buffer // answers, but those that are the one place to learn a secret
 	call := func(method, path, token, body string) string {
 		t.Helper()
 		status, answer := s.call(t, method, path, token, body)
-		if status >= 500 && !strings.Contains(answer, "ldap_") && !strings.Contains(answer, "smtp_") {
+		if status >= 500 && !strings.Contains(answer, "ldap_") && !strings.Contains(answer, "smtp_") && !strings.Contains(answer, "webhook_") {
 			t.Errorf("%s %s: %d %s", method, path, status, answer)
 		}
 		return answer
@@ -67,6 +67,7 @@ func TestPlantedSecrets(t *testing.T) {
 	api := secret("API token", call("POST", "/auth/api-tokens", admin, `{"name":"ci","roles":["admin"]}`), "token")
 	show("PATCH", "/settings/", api, fmt.Sprintf(`{"public_url":"https://repo.example.com",
 		"smtp":{"enabled":true,"host":"127.0.0.1","port":%d,"tls":"none","from":"repod@example.com"},
+		"webhook":{"enabled":true,"url":"http://127.0.0.1:1/","secret":"Canary-Horse-09"},
 		"ldap":{"enabled":true,"url":"ldap://127.0.0.1:1","base_dn":"dc=x","bind_dn":"cn=x","bind_password":"Canary-Horse-07"}}`, address.Port))
 	show("POST", "/auth/users", api, `{"username":"jsmith","password":"Canary-Horse-01","email":"jsmith@example.com"}`)
 	show("POST", "/auth/users", api, `{"username":"other","password":"canary-weak"}`)
@@ -78,6 +79,7 @@ func TestPlantedSecrets(t *testing.T) {
 	show("POST", "/auth/change-password", user, `{"current_password":"Canary-Horse-01","new_password":"Canary-Horse-02"}`)
 	show("POST", "/auth/users/jsmith/reset-password", api, `{"new_password":"Canary-Horse-03"}`)
 	show("POST", "/settings/test-ldap", api, "")
+	show("POST", "/settings/test-webhook", api, "")
 	show("POST", "/settings/test-email", api, `{"to":"ops@example.com"}`)
 	show("GET", "/settings/", api, "")
 	show("GET", "/auth/me?token="+api, api, "")

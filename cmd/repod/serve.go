@@ -20,6 +20,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/repod-io/repod/aptrepo"
+	"github.com/repod-io/repod/aptrepo/notify"
 	"github.com/repod-io/repod/aptrepo/outbound"
 	"github.com/repod-io/repod/aptrepo/storage"
 	"github.com/repod-io/repod/auth"
@@ -80,6 +81,7 @@ type serveConfig struct {
 	corsOrigins    []string
 	outbound       outbound.Policy
 	clamavUpdate   []string // command
+	poster         *notify.Poster
 	log            *slog.Logger
 }
 
@@ -200,6 +202,7 @@ func (p *program) serve(ctx context.Context, c serveConfig) error {
 	if err := c.create(ctx); err != nil {
 		return err
 	}
+	c.poster = &notify.Poster{Dial: c.dial}
 	o, err := c.open(ctx, c.log)
 	if err != nil {
 		return err
@@ -236,6 +239,7 @@ func (p *program) serve(ctx context.Context, c serveConfig) error {
 		Settings:       set,
 		TestLDAP:       c.testLDAP,
 		TestMail:       c.testMail,
+		TestWebhook:    c.testWebhook,
 		OIDC:           c.oidcLogin(set, verifier, o.secretKey),
 		Jobs:           work.runner,
 		Import:         imports,

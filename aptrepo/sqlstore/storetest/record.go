@@ -1,8 +1,11 @@
 package storetest
 
 import (
+	"errors"
 	"fmt"
 	"strconv"
+	"sync/atomic"
+	"time"
 
 	"github.com/repod-io/repod/aptrepo"
 )
@@ -12,6 +15,9 @@ var recordRules = []rule{
 	{"Removals", removals},
 	{"Groups", groups},
 	{"Outbox", outbox},
+	{"Notes", notes},
+	{"NotesSince", notesSince},
+	{"NotesForgotten", notesForgotten},
 	{"SigningKeys", signingKeys},
 	{"AuditChain", auditChain},
 	{"AuditText", auditText},
@@ -148,6 +154,48 @@ func outbox(p *probe) {
 	p.update(func(tx aptrepo.Tx) error { return tx.Enqueue(message("w", 1)) })
 	later, _ := read(10)
 	p.equal("an ID comes once only", later[0] > ids[2], true)
+}
+
+// note returns whether Note says that something is news.
+func (p *probe) note(name string, second int, since time.Time) (news bool) {
+	p.update(func(tx aptrepo.Tx) (err error) {
+		news, err = tx.Note(name, at(second), since)
+		return err
+	})
+	return news
+}
+
+func notes(p *probe) {
+	p.is("a transaction that fails", p.s.Update(p.ctx, func(tx aptrepo.Tx) error {
+		_, err := tx.Note("outage", at(0), time.Time{})
+		p.ok("Note", err)
+		return errWanted
+	}), errWanted)
+	var told atomic.Int32
+	parallel(8, func(i int) {
+		if p.note("outage", i, time.Time{}) {
+			told.Add(1)
+		}
+	})
+	p.equal("how often the same is news", told.Load(), int32(1))
+	p.equal("something else is news", p.note("other", 1, time.Time{}), true)
+	p.equal("later", p.note("outage", 100, time.Time{}), false)
+}
+
+func notesSince(p *probe) {
+	p.note("outage", 10, time.Time{})
+	p.equal("it was told of after since", p.note("outage", 20, at(9)), false)
+	p.equal("since what was told", p.note("outage", 30, at(10)), true)
+	p.equal("the note is a new one", p.note("outage", 40, at(29)), false)
+	p.equal("what is no news leaves the note", p.note("outage", 50, at(30)), true)
+}
+
+func notesForgotten(p *probe) {
+	p.note("outage", 10, time.Time{})
+	p.note("other", 10, time.Time{})
+	p.update(func(tx aptrepo.Tx) error { return errors.Join(tx.ForgetNote("outage"), tx.ForgetNote("none")) })
+	p.equal("a forgotten note", p.note("outage", 11, time.Time{}), true)
+	p.equal("one beside it", p.note("other", 11, time.Time{}), false)
 }
 
 func signingKeys(p *probe) {

@@ -281,6 +281,20 @@ func (tx punctualTx) DeleteGenerations(codename string, before time.Time) ([]apt
 
 func (wastefulTx) DeleteMessages([]int64) error { return nil }
 
+type (
+	garrulousTx    struct{ aptrepo.Tx } // all is news
+	taciturnTx     struct{ aptrepo.Tx } // nothing is news again
+	unforgettingTx struct{ aptrepo.Tx }
+)
+
+func (garrulousTx) Note(string, time.Time, time.Time) (bool, error) { return true, nil }
+
+func (tx taciturnTx) Note(name string, at, _ time.Time) (bool, error) {
+	return tx.Tx.Note(name, at, time.Time{})
+}
+
+func (unforgettingTx) ForgetNote(string) error { return nil }
+
 // unlabelledTx forgets to take a label off.
 type unlabelledTx struct{ aptrepo.Tx }
 
@@ -421,6 +435,9 @@ var broken = []breach{
 	{"Removals", reading(reader{removals: func([]string) []string { return nil }})},
 	{"Groups", inTx(func(tx aptrepo.Tx) aptrepo.Tx { return unlabelledTx{tx} })},
 	{"Outbox", inTx(func(tx aptrepo.Tx) aptrepo.Tx { return wastefulTx{tx} })},
+	{"Notes", inTx(func(tx aptrepo.Tx) aptrepo.Tx { return garrulousTx{tx} })},
+	{"NotesSince", inTx(func(tx aptrepo.Tx) aptrepo.Tx { return taciturnTx{tx} })},
+	{"NotesForgotten", inTx(func(tx aptrepo.Tx) aptrepo.Tx { return unforgettingTx{tx} })},
 	{"SigningKeys", reading(reader{keys: func(keys []aptrepo.SigningKey) { slices.Reverse(keys) }})},
 	{"AuditChain", reading(reader{entries: func(list []aptrepo.AuditEntry) {
 		if len(list) > 7 {
