@@ -23,6 +23,7 @@ const (
 	EventPackageDeleted      EventKind = "package.deleted"
 	EventDistributionCreated EventKind = "distribution.created"
 	EventKeyGenerated        EventKind = "gpg.generated"
+	EventRetentionFinished   EventKind = "retention.finished"
 )
 
 // An Event tells of a change that took effect: apt sees it.
@@ -41,6 +42,10 @@ type Event struct {
 	Distributions []string
 	// Fingerprint is that of a generated key.
 	Fingerprint string
+	// Removed counts what retention took out of distributions, FreedBytes the
+	// size of the files that go with it.
+	Removed    int
+	FreedBytes int64
 }
 
 func (r *Repo) emit(ctx context.Context, e Event) {

@@ -42,7 +42,7 @@ func emptied(t *testing.T, db *DB) *DB {
 		DELETE FROM revoked_sessions; DELETE FROM password_resets; DELETE FROM outbox; DELETE FROM factors; DELETE FROM trusted_publishers; DELETE FROM used_assertions; DELETE FROM login_failures;
 		DELETE FROM catalog_removals; DELETE FROM catalog_packages; DELETE FROM catalog_texts; DELETE FROM catalog_stages; DELETE FROM catalog_sources;
 		DELETE FROM decisions; DELETE FROM finding_texts; DELETE FROM posture_sums; DELETE FROM vulnerability_counts;
-		UPDATE settings SET version = 0, document = ''; UPDATE audit_head SET last_id = 0, last_hash = '';
+		UPDATE settings SET version = 0, document = ''; UPDATE audit_head SET last_id = 0, last_hash = '', anchor_id = 0, anchor_hash = '', anchor_mac = '';
 		ALTER TABLE audit ENABLE TRIGGER USER`)
 	if err != nil {
 		t.Fatal(err)

@@ -92,6 +92,7 @@ func reopened(t *testing.T, open func() *DB) *DB {
 			t.Fatal(err)
 		}
 	}
+	undoRetention(t, db)
 	for _, table := range []string{"scans", "scan_components", "findings", "finding_texts", "decisions", "targets", "postures",
 		"posture_sums", "vulnerability_counts", "licences"} {
 		if _, err := db.conn.ExecContext(t.Context(), "DROP TABLE "+table); err != nil {
