@@ -15,8 +15,12 @@ const removalsPerUpdate = 200
 
 // RetentionOptions say what RunRetention removes.
 type RetentionOptions struct {
-	// Rules are those of package retention, for each distribution.
-	Rules retention.Rules
+	// KeepVersions is how many of the newest versions stay of each name and
+	// architecture in each distribution. 0 or less: all.
+	KeepVersions int
+	// SupersededFor is how long a version stays beside a newer one. 0 or less:
+	// for ever. Package retention tells both rules exactly.
+	SupersededFor time.Duration
 	// AuditFor is how long audit entries stay in the Store. 0 or less: for ever.
 	AuditFor time.Duration
 	// DryRun reports what would be removed, and removes nothing.
@@ -81,7 +85,10 @@ func (r *Repo) RunRetention(ctx context.Context, o RetentionOptions) (RetentionR
 	if a := ActorFrom(ctx); len(a.Distributions)+len(a.Packages) > 0 {
 		return RetentionReport{}, ErrScope
 	}
-	run := &retiring{repo: r, options: o, batch: r.NewBatch(), left: make(map[int64]int)}
+	run := &retiring{
+		repo: r, options: o, rules: retention.Rules{Keep: o.KeepVersions, After: o.SupersededFor},
+		batch: r.NewBatch(), left: make(map[int64]int),
+	}
 	run.report = RetentionReport{RanAt: r.now().UTC().Truncate(time.Second), DryRun: o.DryRun}
 	err := run.packages(ctx)
 	if o.DryRun {
@@ -100,6 +107,7 @@ func (r *Repo) RunRetention(ctx context.Context, o RetentionOptions) (RetentionR
 type retiring struct {
 	repo    *Repo
 	options RetentionOptions
+	rules   retention.Rules
 	report  RetentionReport
 	batch   *Batch
 	// left counts, in a dry run, the publications that stay of artifacts of which

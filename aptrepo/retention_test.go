@@ -16,7 +16,6 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/repod-io/repod/aptrepo"
-	"github.com/repod-io/repod/aptrepo/retention"
 	"github.com/repod-io/repod/aptrepo/storage"
 	"github.com/repod-io/repod/aptrepo/storage/storagetest"
 )
@@ -34,7 +33,7 @@ func (f *fixture) retire(t testing.TB, o aptrepo.RetentionOptions) aptrepo.Reten
 }
 
 func keep(n int) aptrepo.RetentionOptions {
-	return aptrepo.RetentionOptions{Rules: retention.Rules{Keep: n}}
+	return aptrepo.RetentionOptions{KeepVersions: n}
 }
 
 // versions publishes versions of a package, a day apart.
@@ -137,7 +136,7 @@ func TestRetentionByCount(t *testing.T) {
 
 func TestRetentionByAge(t *testing.T) {
 	f := newFixture(t)
-	o := aptrepo.RetentionOptions{Rules: retention.Rules{After: 30 * day}}
+	o := aptrepo.RetentionOptions{SupersededFor: 30 * day}
 	f.publish(t, build("tool", "1", "amd64"), "jammy")
 	f.clock.move(400 * day)
 	f.publish(t, build("tool", "2", "amd64"), "jammy")
@@ -270,7 +269,7 @@ func TestRetentionEmptiesNothing(t *testing.T) {
 	f.versions(t, "jammy", "tool", "1", "2")
 	f.versions(t, "focal", "tool", "1")
 	f.clock.move(5000 * day)
-	f.retire(t, aptrepo.RetentionOptions{Rules: retention.Rules{Keep: 1, After: 1}})
+	f.retire(t, aptrepo.RetentionOptions{KeepVersions: 1, SupersededFor: 1})
 	holds(t, "jammy", packages(t, f.Repo, "jammy", "amd64"), "tool 2 amd64")
 	holds(t, "focal", packages(t, f.Repo, "focal", "amd64"), "tool 1 amd64")
 }
@@ -469,7 +468,7 @@ func TestRetentionWhenStorageFails(t *testing.T) {
 
 // everything lets everything go that may.
 func everything() aptrepo.RetentionOptions {
-	return aptrepo.RetentionOptions{Rules: retention.Rules{Keep: 1, After: 5 * day}, AuditFor: 100 * day}
+	return aptrepo.RetentionOptions{KeepVersions: 1, SupersededFor: 5 * day, AuditFor: 100 * day}
 }
 
 // retentionFixture is a repository in which there is something to do for every

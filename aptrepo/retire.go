@@ -18,7 +18,7 @@ type leaving struct {
 
 // packages takes versions out of every distribution.
 func (run *retiring) packages(ctx context.Context) error {
-	if run.options.Rules.None() {
+	if run.rules.None() {
 		return nil
 	}
 	all, err := run.repo.Store.Distributions(ctx)
@@ -112,7 +112,7 @@ func (run *retiring) plan(group []PublishedVersion) []leaving {
 			}
 			versions[i] = retention.Version{Version: v, Published: a.Publication.PublishedAt, Promoted: a.Publication.Promoted}
 		}
-		for i, reason := range run.options.Rules.Plan(versions, run.report.RanAt) {
+		for i, reason := range run.rules.Plan(versions, run.report.RanAt) {
 			if reason != retention.Stays {
 				artifacts[i].reason = reason
 				out = append(out, artifacts[i])

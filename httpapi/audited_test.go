@@ -187,6 +187,7 @@ func TestEveryChangeIsAudited(t *testing.T) {
 			return f.do("POST", "/security/clamav/update?wait=true", admin, nil)
 		}},
 		{"POST /security/rescan", "security.rescan", func() answer { return f.do("POST", "/security/rescan?wait=true", admin, nil) }},
+		{"POST /settings/run-retention", "retention.run", func() answer { return f.do("POST", "/settings/run-retention", admin, nil) }},
 		{"POST /settings/test-ldap", "settings.test_ldap", func() answer { return f.do("POST", "/settings/test-ldap", admin, nil) }},
 		{"POST /settings/test-email", "settings.test_email", func() answer {
 			return f.json("POST", "/settings/test-email", admin, `{"to":"ops@example.com"}`)
