@@ -62,12 +62,13 @@ type RetentionReport struct {
 }
 
 // RunRetention takes versions out of the distributions that they have outstayed
-// by the rules, and publishes each distribution once when all have left. The
-// newest version of a name and architecture stays, and so does what was promoted
-// into the distribution, see Promote. An artifact that is left in no distribution
-// is deleted as Delete does it: its file can be fetched for KeepGenerations, and
-// its key never gets other bytes. What was unpublished by hand, waits for a
-// decision or is in quarantine is not touched.
+// by the rules, and publishes each distribution once when all have left, unless
+// Run finds some removed and publishes that before. The newest version of a name
+// and architecture stays, and so does what was promoted into the distribution, see
+// Promote. An artifact that is left in no distribution is deleted as Delete does
+// it: its file can be fetched for KeepGenerations, and its key never gets other
+// bytes. What was unpublished by hand, waits for a decision or is in quarantine is
+// not touched.
 //
 // It also deletes the records of what was rejected 90 days ago, moves the oldest
 // audit entries into the archive in storage, from which VerifyAudit reads them
@@ -77,9 +78,10 @@ type RetentionReport struct {
 // Each removal is audited with it in one transaction, so that a run that is
 // stopped leaves nothing half done, and the next one goes on from there. What the
 // rules say is looked at again in that transaction: who publishes, promotes or
-// unpublishes meanwhile need not wait, and two runs at once do no harm. Memory grows with what is removed, not with the repository.
+// unpublishes meanwhile need not wait, and two runs at once do no harm. Memory
+// grows with what is removed, not with the repository.
 //
-// Errors: ErrWouldEmpty, ErrScope (the actor may not write every distribution),
+// Errors: ErrWouldEmpty, ErrScope (the actor may not write everything),
 // ErrUnavailable, ErrFull. After an error the report tells what was done.
 func (r *Repo) RunRetention(ctx context.Context, o RetentionOptions) (RetentionReport, error) {
 	if a := ActorFrom(ctx); len(a.Distributions)+len(a.Packages) > 0 {
