@@ -414,7 +414,10 @@ func (in *incoming) record(ctx context.Context) (Published, int64, error) {
 			}
 			return tx.Audit(e)
 		}
-		p := Publication{in.options.Distribution, in.options.Component, in.repo.now().UTC().Truncate(time.Second)}
+		p := Publication{
+			Distribution: in.options.Distribution, Component: in.options.Component,
+			PublishedAt: in.repo.now().UTC().Truncate(time.Second),
+		}
 		if seq, out.New, err = tx.AddPublication(a.ID, p); err != nil {
 			return err
 		}

@@ -130,6 +130,7 @@ var routes = []route{
 	{"POST", "/settings/test-webhook", auth.Admin, "", noBody, (*api).testWebhook},
 	{"POST", "/settings/test-email", auth.Admin, "", optionalJSON, (*api).testEmail},
 	{"GET", "/settings/next-sync", auth.Admin, "", noBody, (*api).showNextSync},
+	{"POST", "/settings/run-retention", auth.Admin, "", noBody, (*api).runRetention},
 	{"GET", "/settings/gpg", auth.Admin, "", noBody, (*api).showKeys},
 	{"POST", "/settings/gpg/generate", auth.Admin, "", optionalJSON, (*api).generateKey},
 

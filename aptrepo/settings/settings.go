@@ -15,6 +15,11 @@ import (
 
 // Settings is the tree. Tags say how a leaf is checked, see rules.go.
 type Settings struct {
+	// What retention leaves: see package retention.
+	RetentionDays      int64 `json:"retention_days" rule:"0..3650"`       // a superseded version stays so long; 0: for ever
+	KeepVersions       int64 `json:"keep_versions" rule:"0..1000"`        // the newest that stay; 0: all
+	AuditRetentionDays int64 `json:"audit_retention_days" rule:"0..3650"` // then entries are archived; 0: never
+
 	// PublicURL is what clients call the server, without a trailing slash; "":
 	// what a request called it.
 	PublicURL      string  `json:"public_url" rule:"baseurl"`
@@ -169,6 +174,8 @@ var WebhookEvents = []string{
 // Default returns the tree as it is before anything is set.
 func Default() *Settings {
 	return &Settings{
+		AuditRetentionDays: 365,
+
 		MaxUploadBytes: 1 << 30,
 		Signing:        Signing{OverlapDays: 90},
 		Scan: Scan{

@@ -58,15 +58,15 @@ func publicationsOf(q querier, byID map[int64]*aptrepo.Artifact) error {
 	for id := range byID {
 		ids = append(ids, id)
 	}
-	return each(q, `SELECT artifact_id, distribution, component, published_at FROM publications
+	return each(q, `SELECT artifact_id, distribution, component, published_at, promoted FROM publications
 		WHERE artifact_id IN (SELECT value FROM {ids}) ORDER BY artifact_id, distribution, component`,
 		[]any{list(ids)}, func(rows *sql.Rows) error {
-			var id, at int64
+			var id, at, promoted int64
 			var p aptrepo.Publication
-			if err := rows.Scan(&id, &p.Distribution, &p.Component, &at); err != nil {
+			if err := rows.Scan(&id, &p.Distribution, &p.Component, &at, &promoted); err != nil {
 				return err
 			}
-			p.PublishedAt = timeOf(at)
+			p.PublishedAt, p.Promoted = timeOf(at), promoted != 0
 			byID[id].Publications = append(byID[id].Publications, p)
 			return nil
 		})
