@@ -3,6 +3,7 @@
 // house and the test that guards it.
 //
 //	deb/             reads a .deb strictly; control stanzas (deb822), versions, relations
+//	  copyright/     licences from debian/copyright
 //	index/           writes and reads Packages, Release and InRelease; signs them
 //	sbom/            component graph -> CycloneDX, SPDX
 //	scan/            scanners and findings, and the policy that judges them

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/repod-io/repod/index"
@@ -66,11 +67,17 @@ func (r *Repo) catchUp(ctx context.Context, codename string, h Head) error {
 
 // Run keeps the repository up until ctx ends: it publishes what an earlier
 // failure left unpublished, takes over what other servers published, renews
-// Valid-Until, compacts indexes and sweeps files that nobody needs any more.
+// Valid-Until, compacts indexes, sweeps files that nobody needs any more, and
+// publishes bills of materials if Bills says so.
 // Errors are logged and tried again. It returns ctx's error.
 func (r *Repo) Run(ctx context.Context) error {
 	retry := time.NewTicker(retryInterval)
 	defer retry.Stop()
+	if r.Bills != nil {
+		var beside sync.WaitGroup
+		defer beside.Wait()
+		beside.Go(func() { r.runBills(ctx) })
+	}
 	nextSweep, nextMark := r.now(), r.now()
 	failing := false
 	for {

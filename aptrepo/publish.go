@@ -58,6 +58,7 @@ type incoming struct {
 	options  PublishOptions
 	artifact Artifact
 	report   scan.Report
+	licence  Licence
 	found    assessment
 	reused   bool // the pool had the file already
 	recorded bool // in the audit log, though it was refused
@@ -126,7 +127,7 @@ func (in *incoming) read(ctx context.Context, d Distribution) error {
 	}
 	sums := newSums()
 	subject := scan.Subject{Size: size, OS: d.OS, Official: in.options.Official}
-	pkg, found, err := in.repo.readScanned(ctx, io.TeeReader(in.file, sums), subject)
+	read, err := in.repo.read(ctx, io.TeeReader(in.file, sums), subject)
 	if err != nil {
 		var format *deb.FormatError
 		if errors.As(err, &format) {
@@ -134,7 +135,8 @@ func (in *incoming) read(ctx context.Context, d Distribution) error {
 		}
 		return err
 	}
-	in.report = found
+	pkg := read.pkg
+	in.report, in.licence = read.report, read.licence
 	if in.options.Ordinary && isBase(pkg) {
 		return ErrBasePackage
 	}
@@ -470,6 +472,9 @@ func (in *incoming) recordArtifact(tx Tx) (Artifact, error) {
 	}
 	a := in.artifact
 	if err := tx.InsertArtifact(&a); err != nil {
+		return Artifact{}, err
+	}
+	if err := tx.PutLicence(a.ID, in.licence); err != nil {
 		return Artifact{}, err
 	}
 	return a, tx.PutScan(a.ID, in.found.scan)

@@ -69,6 +69,10 @@ type Repo struct {
 	// package that is published then takes the place of its offer. Nil: none may.
 	Offers func(codename string) bool
 
+	// Bills, when set, says whether Run publishes the bills of materials of all
+	// distributions, and with what fields of a BillQuery; see PublishBills.
+	Bills func() (q BillQuery, publish bool)
+
 	// OnEvent, when set, is called after each change that took effect, on the
 	// goroutine that made it. It must not block for long.
 	OnEvent func(ctx context.Context, e Event)

@@ -142,10 +142,12 @@ func (b *biller) packageOf(one *Described) sbom.Package {
 		Vulnerabilities: b.vulnerabilities(one),
 		Properties:      []sbom.Property{{Name: "repod:component", Value: a.Component}, {Name: "repod:origin", Value: a.Origin}},
 	}
+	p.Filename = path.Base(poolName(a))
 	if len(a.Publications) > 0 {
-		p.Filename, p.Download = path.Base(a.Filename), b.base+"/apt/"+escapedPath(a.Filename)
-	} else {
-		p.Filename = path.Base(poolName(a))
+		p.Filename = path.Base(a.Filename)
+		if b.base != "" {
+			p.Download = b.base + "/apt/" + escapedPath(a.Filename)
+		}
 	}
 	for _, c := range one.Scan.Components {
 		p.Components = append(p.Components, sbom.Component(c))

@@ -13,7 +13,8 @@ import (
 
 // OpenFile opens a file of the APT tree by its path below the root:
 // "dists/jammy/InRelease", an index file there, its by-hash name, or
-// "pool/...". Everything else gives an error that matches fs.ErrNotExist.
+// "pool/...", or a bill of materials that PublishBills has put there. Everything
+// else gives an error that matches fs.ErrNotExist.
 //
 // Reading the current generation does not touch the Store. The files of
 // superseded ones can be opened by hash for KeepGenerations.
@@ -23,6 +24,9 @@ func (r *Repo) OpenFile(ctx context.Context, name string) (*File, error) {
 	}
 	if strings.HasPrefix(name, "pool/") {
 		return r.openPool(ctx, name)
+	}
+	if billFile(name) {
+		return r.openBill(ctx, name)
 	}
 	rest, ok := strings.CutPrefix(name, "dists/")
 	if !ok {

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/repod-io/repod/aptrepo"
 	"github.com/repod-io/repod/auth"
 	"github.com/repod-io/repod/deb/debtest"
 	"github.com/repod-io/repod/sbom/sbomtest"
@@ -196,5 +197,30 @@ func TestSBOMTag(t *testing.T) {
 	f.publish(debtest.Package{Name: "other", Version: "4"}, "jammy")
 	if a := f.do("GET", target, f.tokens[auth.Viewer], nil, "If-None-Match", one).want(t, 200, ""); a.header.Get("Etag") == one {
 		t.Error("another bill has the same tag")
+	}
+}
+
+// Bills that are published are files of the APT tree, for everybody.
+func TestPublishedBills(t *testing.T) {
+	f, _ := newBills(t)
+	if err := f.repo.PublishBills(t.Context(), aptrepo.BillQuery{BaseURL: "https://repo.example"}); err != nil {
+		t.Fatal(err)
+	}
+	for name, media := range map[string]string{
+		"jammy.cdx.json": "application/vnd.cyclonedx+json", "focal.spdx.json": "application/spdx+json",
+		"jammy.spdx.json.asc": "application/pgp-signature",
+	} {
+		a := f.do("GET", "/apt/"+name, "", nil).want(t, 200, "")
+		if a.header.Get("Content-Type") != media || a.header.Get("Cache-Control") != "no-cache" || a.header.Get("Etag") == "" {
+			t.Errorf("%s: %v", name, a.header)
+		}
+		if b := f.do("GET", "/apt/"+name, "", nil, "If-None-Match", a.header.Get("Etag")); b.status != 304 {
+			t.Errorf("%s again: %d", name, b.status)
+		}
+	}
+	for _, name := range []string{"nowhere.cdx.json", "jammy.cdx.json.tag", "jammy.json", "x.json.sources"} {
+		if a := f.do("GET", "/apt/"+name, "", nil); a.status != 404 {
+			t.Errorf("%s: %d", name, a.status)
+		}
 	}
 }

@@ -17,12 +17,13 @@ import (
 	"time"
 
 	"github.com/repod-io/repod/aptrepo"
+	"github.com/repod-io/repod/sbom"
 )
 
 // Tree returns a handler for the APT tree of a repository and what clients
 // need to use it, below /apt/: "/apt/dists/...", "/apt/pool/...", the public
-// keys "/apt/repod.asc" and "/apt/repod.gpg", and "/apt/CODENAME.sources",
-// whose URL is made of the request's scheme and host. It knows no users and
+// keys "/apt/repod.asc" and "/apt/repod.gpg", published bills of materials, and
+// "/apt/CODENAME.sources", whose URL is made of the request's scheme and host. It knows no users and
 // writes nothing but causes of failures, to repo.Logger.
 //
 // A program behind a proxy that ends TLS, or that bounds the time of slow
@@ -115,7 +116,7 @@ func treePath(escaped string) (string, bool) {
 }
 
 func (t *tree) serve(w http.ResponseWriter, r *http.Request, name string) error {
-	if !strings.Contains(name, "/") {
+	if !strings.Contains(name, "/") && !strings.Contains(name, ".json") {
 		return t.serveSetup(w, r, name)
 	}
 	f, err := t.repo.OpenFile(r.Context(), name)
@@ -183,8 +184,13 @@ func contentTypeOf(name string, immutable bool) string {
 		return "application/gzip"
 	case ".xz":
 		return "application/x-xz"
-	case ".gpg":
+	case ".gpg", ".asc":
 		return "application/pgp-signature"
+	case ".json":
+		if strings.HasSuffix(name, extensions[sbom.SPDX]) {
+			return "application/spdx+json"
+		}
+		return "application/vnd.cyclonedx+json"
 	}
 	if immutable {
 		return "application/octet-stream"

@@ -22,6 +22,7 @@ type Settings struct {
 	Signing        Signing `json:"signing"`
 	Scan           Scan    `json:"scan"`
 	Import         Import  `json:"import"`
+	SBOM           SBOM    `json:"sbom"`
 	SMTP           SMTP    `json:"smtp"`
 	LDAP           LDAP    `json:"ldap"`
 	OIDC           OIDC    `json:"oidc"`
@@ -72,6 +73,12 @@ type Import struct {
 	// PullThrough are the codenames of the distributions that offer what the
 	// sources have, and get it when somebody asks. It is beyond the API reference.
 	PullThrough []string `json:"pull_through" rule:"line"`
+}
+
+// SBOM is about bills of materials. It is beyond the API reference.
+type SBOM struct {
+	// Publish puts them beside the repository, where everybody can read them.
+	Publish bool `json:"publish"`
 }
 
 // SMTP is about mail.

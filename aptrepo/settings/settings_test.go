@@ -91,6 +91,7 @@ var leaves = map[string]struct{ good, bad []string }{
 	"import.timeout_seconds":  {[]string{`1`, `3600`}, []string{`0`, `3601`}},
 	"import.concurrency":      {[]string{`1`, `16`}, []string{`0`, `17`}},
 	"import.proxy_url":        {[]string{`"http://user:pw@proxy.example.com:3128"`, `"https://proxy/"`, `""`}, []string{`"socks5://proxy"`, `"http://"`, `"proxy:3128"`, `"http://proxy/path"`, `"http://proxy?x"`}},
+	"sbom.publish":            {[]string{`true`, `false`}, []string{`"true"`, `1`}},
 	"import.pull_through":     {[]string{`["jammy"]`, `[]`}, []string{`"jammy"`, `["a\nb"]`}},
 	"import.sources": {[]string{`[]`, sourceList("x", "https://archive.example.com/debian/"), sourceList("x", "http://u:pw@archive.example.com/debian")},
 		[]string{`"x"`, `[1]`, `[{}]`, sourceList("X", "https://x/"), sourceList("x", "ftp://x/"), sourceList("x", "https://x/?q"),

@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"net"
+	"path/filepath"
 	"slices"
 	"time"
 
@@ -12,6 +13,7 @@ import (
 	"github.com/repod-io/repod/auth"
 	"github.com/repod-io/repod/auth/ldap"
 	"github.com/repod-io/repod/auth/oidc"
+	"github.com/repod-io/repod/sbom"
 )
 
 // day is the unit of settings.
@@ -31,6 +33,13 @@ func (c *serveConfig) liveSettings(ctx context.Context, o *opened) (*live.Servic
 		}
 	}
 	o.repo.Offers = func(codename string) bool { return slices.Contains(s.Current().Import.PullThrough, codename) }
+	o.repo.Bills = func() (aptrepo.BillQuery, bool) {
+		now := s.Current()
+		return aptrepo.BillQuery{
+			BaseURL: now.PublicURL, Author: sbom.Contact{Email: now.SMTP.From}, ToolVersion: buildVersion().Version,
+			TempDir: filepath.Join(c.dataDir, "spool"),
+		}, now.SBOM.Publish
+	}
 	if err := s.Refresh(ctx); err != nil {
 		return nil, err
 	}
