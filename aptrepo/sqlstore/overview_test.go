@@ -31,8 +31,9 @@ func TestOverviewMigration(t *testing.T) {
 		if overview.Names != 19 || len(days) < 10 {
 			t.Fatalf("%d names, %d days", overview.Names, len(days))
 		}
+		undoRetention(t, db)
 		for _, statement := range []string{
-			"DROP TABLE downloaded", "DROP TABLE download_counts", "DROP TABLE download_days", "DROP TABLE download_clients",
+			"DROP TABLE notes", "DROP TABLE downloaded", "DROP TABLE download_counts", "DROP TABLE download_days", "DROP TABLE download_clients",
 			"DROP TABLE download_recent", "DROP TABLE download_counters", "DROP TABLE day_counts", "DROP TABLE stock",
 			"DROP INDEX postures_kev", "DELETE FROM repod_migrations WHERE version >= 17",
 		} {
