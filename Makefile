@@ -37,6 +37,7 @@ bench:
 
 deps:
 	@.ci/deps
+	@GO='$(GO)' .ci/s3store
 
 clean:
 	rm -rf bin

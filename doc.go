@@ -3,12 +3,13 @@
 // house and the test that guards it.
 //
 //	deb/             reads a .deb strictly; control stanzas (deb822), versions, relations
+//	  copyright/     licences from debian/copyright
 //	index/           writes and reads Packages, Release and InRelease; signs them
 //	sbom/            component graph -> CycloneDX, SPDX
 //	scan/            scanners and findings, and the policy that judges them
 //	auth/            users, roles, passwords, sessions, API tokens
 //	aptrepo/         the repository itself: publish, promote, remove, query
-//	  storage/       where its files live: a directory, memory, or your own
+//	  storage/       where its files live: a directory, memory, a bucket, or your own
 //	  sqlstore/      its metadata, and the users, in SQLite or PostgreSQL
 //	httpapi/         routes, errors and JSON, and the tree that apt reads
 //	cmd/repod/       the server and its command line

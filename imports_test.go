@@ -22,6 +22,7 @@ var may = map[string][]string{
 	".": {},
 
 	"deb":            {},
+	"deb/copyright":  {"deb"},
 	"deb/debtest":    {"deb"},
 	"index":          {"deb"},
 	"sbom":           {},
@@ -44,6 +45,7 @@ var may = map[string][]string{
 
 	"aptrepo/storage":               {},
 	"aptrepo/storage/s3":            {"aptrepo/storage"},
+	"aptrepo/storage/s3/s3test":     {},
 	"aptrepo/storage/storagetest":   {"aptrepo/storage"},
 	"aptrepo/settings":              {"aptrepo/upstream"},
 	"aptrepo/settings/settingstest": {"aptrepo/settings"},
@@ -57,12 +59,12 @@ var may = map[string][]string{
 	"aptrepo/resolve":               {"deb"},
 	"aptrepo/retention":             {"deb"},
 	"aptrepo": {
-		"deb", "index", "sbom", "scan",
+		"deb", "deb/copyright", "index", "sbom", "scan",
 		"aptrepo/jobs", "aptrepo/resolve", "aptrepo/retention", "aptrepo/settings", "aptrepo/storage", "aptrepo/upstream",
 	},
 	"aptrepo/repotest": {"aptrepo", "aptrepo/storage", "aptrepo/storage/storagetest", "deb", "deb/debtest", "index"},
 
-	"aptrepo/sqlstore":           {"aptrepo", "aptrepo/settings", "aptrepo/upstream", "auth", "deb", "scan"},
+	"aptrepo/sqlstore":           {"aptrepo", "aptrepo/settings", "aptrepo/upstream", "auth", "deb", "deb/copyright", "scan"},
 	"aptrepo/sqlstore/storetest": {"aptrepo", "auth", "auth/authtest", "deb", "scan"},
 	"aptrepo/sqlstore/pgtest":    {},
 

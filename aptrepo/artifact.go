@@ -131,6 +131,9 @@ type Publication struct {
 	Distribution string
 	Component    string
 	PublishedAt  time.Time
+	// Promoted: somebody has chosen the version for this distribution, see
+	// [Repo.Promote]. Retention leaves it there.
+	Promoted bool
 }
 
 // samePlace reports whether both are of one component of one distribution.

@@ -38,11 +38,18 @@ func AuditKey(secret []byte) []byte {
 // Sign returns the head with its MAC by a key: HMAC-SHA256 (RFC 2104) of ID and
 // Hash. Whoever writes the database but has not the key can make up entries,
 // but no head that ends in them. Without a key the MAC is empty.
-func (h AuditHead) Sign(key []byte) AuditHead {
+func (h AuditHead) Sign(key []byte) AuditHead { return h.signAs("", key) }
+
+// SignAnchor is Sign for an entry that the log begins behind, because it and all
+// before it were archived. It gives another MAC: no head that was ever signed can
+// be passed off as an anchor, to hide what came before.
+func (h AuditHead) SignAnchor(key []byte) AuditHead { return h.signAs("anchor ", key) }
+
+func (h AuditHead) signAs(what string, key []byte) AuditHead {
 	h.MAC = ""
 	if key != nil {
 		mac := hmac.New(sha256.New, key)
-		fmt.Fprintf(mac, "%d %s", h.ID, h.Hash)
+		fmt.Fprintf(mac, "%s%d %s", what, h.ID, h.Hash)
 		h.MAC = hex.EncodeToString(mac.Sum(nil))
 	}
 	return h
@@ -54,13 +61,22 @@ func (h AuditHead) SignedBy(key []byte) bool {
 	return hmac.Equal([]byte(h.MAC), []byte(h.Sign(key).MAC))
 }
 
+// anchoredBy reports whether SignAnchor has signed the anchor with key. That
+// nothing was archived needs no signature.
+func (h AuditHead) anchoredBy(key []byte) bool {
+	return h.ID == 0 && h.Hash == "" || hmac.Equal([]byte(h.MAC), []byte(h.SignAnchor(key).MAC))
+}
+
 // An AuditReport is what VerifyAudit found.
 type AuditReport struct {
-	Entries int   // read, up to the first that does not fit
-	FirstID int64 // 0: there are none
-	LastID  int64
-	Anchor  string // hash that the first entry builds on, "" for the very first
-	Head    string // hash of the last entry
+	// Archived counts the entries in the archive that were read: files that
+	// somebody has taken elsewhere are not among them.
+	Archived int
+	Entries  int   // in the log, up to the first that does not fit
+	FirstID  int64 // 0: there are none
+	LastID   int64
+	Anchor   string // hash that the first entry builds on, "" for the very first; see Repo.RunRetention
+	Head     string // hash of the last entry
 	// BrokenAt is the ID of the first entry that was changed, removed, put in
 	// another's place or cut off; 0: all fit.
 	BrokenAt int64
@@ -73,12 +89,15 @@ type AuditReport struct {
 const auditMark = "audit/head.json"
 
 // VerifyAudit reads the whole audit log and checks that each entry builds on
-// the one before, that the log ends where its signed head says, and that it
-// still holds the entry that an earlier head in storage names. Entries written
-// meanwhile are left out. Memory does not grow with the log.
+// the one before, that the log begins behind its signed anchor and ends where its
+// signed head says, and that it still holds the entry that an earlier head in
+// storage names. It reads the archive too, of which the oldest files may be
+// missing, but no others. Entries written meanwhile are left out. Memory does not
+// grow with the log.
 //
 // After a database was restored from a backup, the log ends before that earlier
-// head: delete audit/head.json from storage to accept it as it is.
+// head: delete audit/head.json from storage to accept it as it is, and the files
+// of the archive that are younger than the backup.
 //
 // The verification is itself audited.
 func (r *Repo) VerifyAudit(ctx context.Context) (AuditReport, error) {
@@ -95,6 +114,25 @@ func (r *Repo) VerifyAudit(ctx context.Context) (AuditReport, error) {
 }
 
 func (r *Repo) verifyAudit(ctx context.Context) (AuditReport, error) {
+	for {
+		anchor, err := r.Store.AuditAnchor(ctx)
+		if err != nil {
+			return AuditReport{}, err
+		}
+		report, err := r.verifyAuditBehind(ctx, anchor)
+		if err != nil || report.BrokenAt == 0 {
+			return report, err
+		}
+		// Entries that were archived meanwhile seem to be missing.
+		now, err := r.Store.AuditAnchor(ctx)
+		if err != nil || now == anchor {
+			return report, err
+		}
+	}
+}
+
+// verifyAuditBehind verifies the archive up to an anchor, and the log behind it.
+func (r *Repo) verifyAuditBehind(ctx context.Context, anchor AuditHead) (AuditReport, error) {
 	mark, err := r.readAuditMark(ctx)
 	if err != nil {
 		return AuditReport{}, err
@@ -103,18 +141,35 @@ func (r *Repo) verifyAudit(ctx context.Context) (AuditReport, error) {
 	if err != nil {
 		return AuditReport{}, err
 	}
-	c := auditCheck{mark: mark}
+	c := auditCheck{key: AuditKey(r.SecretKey), mark: mark}
+	if err := c.archive(ctx, r.Storage, anchor); err != nil {
+		return AuditReport{}, err
+	}
+	c.begins(anchor)
 	if err := c.entries(ctx, r.Store, head.ID); err != nil {
 		return AuditReport{}, err
 	}
-	c.ends(head, AuditKey(r.SecretKey))
+	c.ends(head)
 	return c.report, nil
 }
 
 // auditCheck is a verification under way.
 type auditCheck struct {
 	report AuditReport
+	key    []byte
 	mark   AuditHead
+}
+
+// begins lets the check go on behind an anchor.
+func (c *auditCheck) begins(anchor AuditHead) {
+	if c.key != nil && !anchor.anchoredBy(c.key) {
+		c.broken(anchor.ID+1, "the anchor of the log, entry %d, is not signed by this server's key", anchor.ID)
+	}
+	if anchor.ID == c.mark.ID && anchor.Hash != c.mark.Hash {
+		c.broken(max(anchor.ID, 1), "entry %d, or one before, is not what it was: the chain was made anew", anchor.ID)
+	}
+	c.report.Anchor = anchor.Hash
+	c.report.LastID, c.report.Head = anchor.ID, anchor.Hash
 }
 
 // broken notes the first fault.
@@ -169,14 +224,14 @@ func (c *auditCheck) entry(e AuditEntry) error {
 }
 
 // ends compares the end of the log with what is known of it elsewhere.
-func (c *auditCheck) ends(head AuditHead, key []byte) {
+func (c *auditCheck) ends(head AuditHead) {
 	last := c.report.LastID
 	switch {
 	case last < head.ID:
 		c.broken(last+1, "the log ends at entry %d, not %d", last, head.ID)
 	case c.report.Head != head.Hash:
 		c.broken(last, "entry %d is not the one that the head names", last)
-	case key != nil && !head.SignedBy(key):
+	case c.key != nil && !head.SignedBy(c.key):
 		c.broken(max(last, 1), "the head is not signed by this server's key")
 	case last < c.mark.ID:
 		c.broken(last+1, "the log ends at entry %d and has had %d: it was cut off, or the database was restored from a backup (see VerifyAudit)",
@@ -219,11 +274,18 @@ func (r *Repo) markAudit(ctx context.Context) error {
 	if err != nil || head.ID == mark.ID && head.Hash == mark.Hash {
 		return err
 	}
-	c := auditCheck{report: AuditReport{LastID: mark.ID, Head: mark.Hash}, mark: mark}
+	anchor, err := r.Store.AuditAnchor(ctx)
+	if err != nil {
+		return err
+	}
+	c := auditCheck{key: AuditKey(r.SecretKey), mark: mark, report: AuditReport{LastID: mark.ID, Head: mark.Hash}}
+	if anchor.ID > mark.ID { // what the mark names is in the archive
+		c.begins(anchor)
+	}
 	if err := c.entries(ctx, r.Store, head.ID); err != nil {
 		return err
 	}
-	if c.ends(head, AuditKey(r.SecretKey)); c.report.BrokenAt != 0 {
+	if c.ends(head); c.report.BrokenAt != 0 {
 		return fmt.Errorf("the audit log was tampered with (repod fsck tells more): %s", c.report.Detail)
 	}
 	data, err := json.Marshal(head)

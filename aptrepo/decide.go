@@ -171,7 +171,8 @@ type changing struct {
 	targets   []Publication
 
 	before  Status
-	changed []Decision // to be written
+	licence *Licence   // to be written, unless it is nil
+	changed []Decision // the same
 	detail  string     // for the audit log
 	quiet   bool       // only a new status is audited
 
@@ -370,8 +371,15 @@ func (c *changing) record(ctx context.Context, action string, kind EventKind, la
 		if err := tx.PutScan(a.ID, c.scan); err != nil {
 			return err
 		}
-		if err := tx.SetStatus(a.ID, a.Status, a.StatusReason, a.StatusDetail); err != nil {
-			return err
+		if c.licence != nil {
+			if err := tx.PutLicence(a.ID, *c.licence); err != nil {
+				return err
+			}
+		}
+		if now.Status != a.Status || now.StatusReason != a.StatusReason || now.StatusDetail != a.StatusDetail {
+			if err := tx.SetStatus(a.ID, a.Status, a.StatusReason, a.StatusDetail); err != nil {
+				return err
+			}
 		}
 		if now.Filename != a.Filename {
 			if err := tx.SetFilename(a.ID, a.Filename); err != nil {

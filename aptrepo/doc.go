@@ -27,6 +27,7 @@
 //	dists/CODENAME/...                                   only with Materialise
 //	lost+found/...                                       what Fsck moved away
 //	audit/head.json                                      an earlier end of the audit log
+//	audit/archive/FIRST.jsonl.gz                         its oldest entries, see RunRetention
 //
 // # Who acts
 //

@@ -34,6 +34,7 @@ var (
 	ErrNoFile          = errors.New("the bytes of the package are not kept")
 	ErrNotQuarantined  = errors.New("the package is not in quarantine")
 	ErrQuarantined     = errors.New("the package is in quarantine")
+	ErrWouldEmpty      = errors.New("retention would empty the distribution")
 	ErrUnavailable     = errors.New("storage is out of reach")
 	ErrFull            = errors.New("storage is full")
 	ErrNoSigningKey    = errors.New("no signing key")

@@ -37,7 +37,7 @@ type FsckOptions struct {
 	ReadFiles bool
 	// Repair unpublishes artifacts whose file is lost or damaged, moves orphan
 	// files to lost+found/ in storage and rebuilds stale indexes. Nothing
-	// readable is deleted.
+	// readable is deleted; RunRetention clears lost+found/ after 90 days.
 	Repair bool
 	// OrphanAge is the age below which an unknown pool file is left alone.
 	// Default 1 hour; lower it only where no other process uploads.
@@ -242,7 +242,7 @@ func (c *checker) orphan(ctx context.Context, name string) error {
 	}
 	f := Fault{Kind: FaultOrphanFile, Detail: name}
 	if c.options.Repair {
-		to := "lost+found/" + name
+		to := lostFound + name
 		if err := c.repo.moveFile(ctx, name, to); err != nil {
 			return err
 		}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/repod-io/repod/deb"
+	"github.com/repod-io/repod/deb/copyright"
 	"github.com/repod-io/repod/scan"
 )
 
@@ -56,26 +57,47 @@ func (r *Repo) policy(codename string) scan.Policy {
 	return r.Policy(codename)
 }
 
-// readScanned reads a package and shows it to the scanners meanwhile.
-func (r *Repo) readScanned(ctx context.Context, f io.Reader, s scan.Subject) (*deb.Package, scan.Report, error) {
-	opts := &deb.Options{Limits: r.Limits, Interrupt: ctx.Err}
+// A reading is what came of reading a package.
+type reading struct {
+	pkg     *deb.Package
+	report  scan.Report
+	licence Licence
+}
+
+// read reads a package, and shows it to the scanners meanwhile.
+func (r *Repo) read(ctx context.Context, f io.Reader, s scan.Subject) (reading, error) {
+	var out reading
+	var finder copyright.Finder
+	opts := &deb.Options{Limits: r.Limits, Interrupt: ctx.Err, VisitLink: finder.VisitLink}
 	f = contextReader{ctx, f}
+	var err error
 	if len(r.Scanners) == 0 {
-		pkg, err := deb.Read(f, opts)
-		return pkg, scan.Report{}, err
+		opts.Visit = finder.Visit(nil)
+		out.pkg, err = deb.Read(f, opts)
+	} else {
+		scanning, cancel := context.WithTimeout(ctx, cmp.Or(r.ScanTimeout, defaultScanTimeout))
+		defer cancel()
+		run := scan.Begin(scanning, r.Scanners, s)
+		defer run.Abort()
+		opts.Visit = finder.Visit(run.Visit)
+		if out.pkg, err = deb.Read(f, opts); err == nil {
+			out.report = run.Finish()
+			r.noteScanner(ctx, out.report.Malware)
+		}
 	}
-	scanning, cancel := context.WithTimeout(ctx, cmp.Or(r.ScanTimeout, defaultScanTimeout))
-	defer cancel()
-	run := scan.Begin(scanning, r.Scanners, s)
-	defer run.Abort()
-	opts.Visit = run.Visit
-	pkg, err := deb.Read(f, opts)
 	if err != nil {
-		return nil, scan.Report{}, err
+		return reading{}, err
 	}
-	report := run.Finish()
-	r.noteScanner(ctx, report.Malware)
-	return pkg, report, nil
+	out.licence = licenceOf(finder.Found())
+	return out, nil
+}
+
+func licenceOf(f copyright.Found) Licence {
+	l := Licence{Expression: f.Expression, MachineReadable: f.MachineReadable, SHA256: f.SHA256, In: f.In}
+	for _, ref := range f.Refs {
+		l.Refs = append(l.Refs, LicenceRef(ref))
+	}
+	return l
 }
 
 // An assessment is what a scan and a match say of an artifact, and what follows.

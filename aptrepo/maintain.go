@@ -272,10 +272,7 @@ func (r *Repo) dropRejected(ctx context.Context, key Key) error {
 	if err != nil {
 		return err
 	}
-	since := c.artifact.UploadedAt
-	if len(c.decisions) > 0 && c.decisions[0].DecidedAt.After(since) {
-		since = c.decisions[0].DecidedAt
-	}
+	since := rejectedSince(&c.artifact, c.decisions)
 	if c.before != Rejected || !strings.HasPrefix(c.artifact.Filename, heldPrefix) || r.now().Sub(since) < rejectedKept {
 		return nil
 	}

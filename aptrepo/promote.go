@@ -12,7 +12,7 @@ import (
 // Promote publishes one version of a package, in one or all of its
 // architectures, in a second distribution; the first keeps it. It returns a
 // Move for each architecture; the target has all of them or, on an error,
-// none.
+// none. Retention never takes out of the target what was promoted there.
 //
 // Errors: ErrScope, ErrNameScope, ErrSameDistribution, ErrUnknownDistribution,
 // ErrPackageNotFound, ErrVersionNotFound (also: not in From),
@@ -48,7 +48,7 @@ func (r *Repo) Promote(ctx context.Context, o PromoteOptions) ([]Move, error) {
 				return refused
 			}
 		}
-		if seq, err = r.copyInto(tx, o.To, moves); err != nil {
+		if seq, err = r.copyInto(tx, o.To, moves, true); err != nil {
 			return err
 		}
 		if told, err = r.tellMoved(ctx, tx, o.From, o.To, moves); err != nil {
@@ -187,15 +187,16 @@ func move(a Artifact, component string, target Distribution) Move {
 
 // copyInto publishes what moves say and returns the change after which all of
 // it is published, also what lay there already: a former attempt may have
-// failed between recording and publishing it.
-func (r *Repo) copyInto(tx Tx, codename string, moves []Move) (int64, error) {
+// failed between recording and publishing it. byHand tells retention that these
+// versions were chosen, not moved along with all others.
+func (r *Repo) copyInto(tx Tx, codename string, moves []Move, byHand bool) (int64, error) {
 	var last int64
 	at := r.now().UTC().Truncate(time.Second)
 	for i, m := range moves {
 		if m.Outcome != Copied && m.Outcome != AlreadyPresent {
 			continue
 		}
-		seq, added, err := tx.AddPublication(m.Artifact.ID, Publication{codename, m.Component, at})
+		seq, added, err := tx.AddPublication(m.Artifact.ID, Publication{codename, m.Component, at, byHand})
 		if err != nil {
 			return 0, err
 		}
@@ -291,7 +292,7 @@ func (r *Repo) Migrate(ctx context.Context, o MigrateOptions) (Migration, error)
 		if len(o.Names) > 0 && len(artifacts) == 0 {
 			return ErrPackageNotFound
 		}
-		if added, err = r.copyInto(tx, o.To, out.Moves); err != nil {
+		if added, err = r.copyInto(tx, o.To, out.Moves, false); err != nil {
 			return err
 		}
 		if told, err = r.tellMoved(ctx, tx, o.From, o.To, out.Moves); err != nil {

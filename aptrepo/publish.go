@@ -58,6 +58,7 @@ type incoming struct {
 	options  PublishOptions
 	artifact Artifact
 	report   scan.Report
+	licence  Licence
 	found    assessment
 	reused   bool // the pool had the file already
 	recorded bool // in the audit log, though it was refused
@@ -127,7 +128,7 @@ func (in *incoming) read(ctx context.Context, d Distribution) error {
 	}
 	sums := newSums()
 	subject := scan.Subject{Size: size, OS: d.OS, Official: in.options.Official}
-	pkg, found, err := in.repo.readScanned(ctx, io.TeeReader(in.file, sums), subject)
+	read, err := in.repo.read(ctx, io.TeeReader(in.file, sums), subject)
 	if err != nil {
 		var format *deb.FormatError
 		if errors.As(err, &format) {
@@ -135,7 +136,8 @@ func (in *incoming) read(ctx context.Context, d Distribution) error {
 		}
 		return err
 	}
-	in.report = found
+	pkg := read.pkg
+	in.report, in.licence = read.report, read.licence
 	if in.options.Ordinary && isBase(pkg) {
 		return ErrBasePackage
 	}
@@ -412,7 +414,10 @@ func (in *incoming) record(ctx context.Context) (Published, int64, error) {
 			}
 			return tx.Audit(e)
 		}
-		p := Publication{in.options.Distribution, in.options.Component, in.repo.now().UTC().Truncate(time.Second)}
+		p := Publication{
+			Distribution: in.options.Distribution, Component: in.options.Component,
+			PublishedAt: in.repo.now().UTC().Truncate(time.Second),
+		}
 		if seq, out.New, err = tx.AddPublication(a.ID, p); err != nil {
 			return err
 		}
@@ -493,6 +498,9 @@ func (in *incoming) recordArtifact(tx Tx) (Artifact, error) {
 	}
 	a := in.artifact
 	if err := tx.InsertArtifact(&a); err != nil {
+		return Artifact{}, err
+	}
+	if err := tx.PutLicence(a.ID, in.licence); err != nil {
 		return Artifact{}, err
 	}
 	return a, tx.PutScan(a.ID, in.found.scan)

@@ -178,6 +178,12 @@ func (r *Repo) bury(ctx context.Context, tx Tx, a Artifact, forget bool, last ma
 	if err := takeOutEverywhere(tx, a, last); err != nil {
 		return err
 	}
+	return r.entomb(tx, a, forget)
+}
+
+// entomb deletes an artifact that is published nowhere. Its file can be fetched
+// for a time, and its key is taken for ever unless that is to be forgotten.
+func (r *Repo) entomb(tx Tx, a Artifact, forget bool) error {
 	if err := deleteArtifact(tx, a); err != nil {
 		return err
 	}

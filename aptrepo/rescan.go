@@ -147,7 +147,7 @@ func (c *changing) rescan(ctx context.Context) error {
 	if c.before == Rejected && c.artifact.StatusReason == ReasonMalware {
 		return ErrNoFile
 	}
-	report, err := c.repo.scanFile(ctx, c)
+	report, err := c.scanFile(ctx)
 	if err != nil {
 		return err
 	}
@@ -176,9 +176,9 @@ func (r *Repo) failsOn(places []Publication) bool {
 	return slices.ContainsFunc(places, func(p Publication) bool { return r.policy(p.Distribution).OnFailure() == Block })
 }
 
-// scanFile shows the stored file to the scanners.
-func (r *Repo) scanFile(ctx context.Context, c *changing) (scan.Report, error) {
-	if len(r.Scanners) == 0 {
+// scanFile reads the stored file again, and shows it to the scanners.
+func (c *changing) scanFile(ctx context.Context) (scan.Report, error) {
+	if len(c.repo.Scanners) == 0 {
 		return scan.Report{Components: c.scan.Components}, nil
 	}
 	body, err := c.open(ctx)
@@ -187,13 +187,14 @@ func (r *Repo) scanFile(ctx context.Context, c *changing) (scan.Report, error) {
 	}
 	defer body.Close()
 	a := &c.artifact
-	_, report, err := r.readScanned(ctx, body, scan.Subject{
+	read, err := c.repo.read(ctx, body, scan.Subject{
 		Name: a.Name, Version: a.Version, Arch: a.Arch, Source: a.Source, SourceVersion: a.SourceVersion, Size: a.Size, Official: c.scan.Official,
 	})
 	if err != nil {
 		return scan.Report{}, fmt.Errorf("reading %s %s: %w", a.Name, a.Version, err)
 	}
-	return report, nil
+	c.licence = &read.licence
+	return read.report, nil
 }
 
 // rematch finds the vulnerabilities of the artifact in the distributions where

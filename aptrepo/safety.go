@@ -154,8 +154,8 @@ type SafetyTx interface {
 	// first.
 	Decisions(key Key) ([]Decision, error)
 	// SetTargets notes where an artifact that is not published is to be published
-	// once it may be; none when the list is empty. PublishedAt counts for
-	// nothing. Deleting the artifact, or a distribution, forgets it.
+	// once it may be, and whether it was promoted there; none when the list is
+	// empty. PublishedAt counts for nothing. Deleting the artifact, or a distribution, forgets it.
 	// ErrUnknownDistribution.
 	SetTargets(id int64, targets []Publication) error
 	// Targets returns what SetTargets noted, by distribution, then component.

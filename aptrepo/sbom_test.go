@@ -5,8 +5,10 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -374,5 +376,82 @@ func TestPublishBills(t *testing.T) {
 	}
 	if _, err := g.OpenFile(g.ctx, "jammy.cdx.json"); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("after their withdrawal: %v", err)
+	}
+}
+
+const copyrightFile = "Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/\n\n" +
+	"Files: *\nCopyright: 2026 Jane Doe\nLicense: GPL-2+ or Expat\n\nFiles: data/*\nCopyright: nobody\nLicense: public-domain\n"
+
+// Licences come from the copyright file, also where it lies in another package of
+// the same source, and are read again by a rescan.
+func TestSBOMLicences(t *testing.T) {
+	g := newGuarded(t)
+	for _, p := range []debtest.Package{
+		{Name: "libapp", Fields: []string{"Source: app"}, Files: map[string]string{"usr/share/doc/libapp/copyright": copyrightFile}},
+		{Name: "app-dev", Fields: []string{"Source: app"}, Files: map[string]string{"usr/x": "x"},
+			Entries: []debtest.Header{{Name: "./usr/share/doc/app-dev", Type: '2', Link: "libapp"}}},
+		{Name: "other", Files: map[string]string{"usr/share/doc/other/copyright": "It is free."}},
+		{Name: "none", Files: map[string]string{"usr/x": "x"}},
+	} {
+		g.publish(t, p.Build(), "jammy")
+	}
+	licences := func() string {
+		doc, _ := g.bill(t, aptrepo.BillQuery{Distribution: "jammy"})
+		var list []string
+		for _, c := range *decoded(t, doc).Components {
+			expression := ""
+			if c.Licenses != nil {
+				expression = (*c.Licenses)[0].Expression
+			}
+			list = append(list, c.Name+": "+expression)
+		}
+		return strings.Join(list, ", ")
+	}
+	const expression = "(GPL-2.0-or-later OR MIT) AND LicenseRef-Debian-public-domain"
+	want := "app-dev: " + expression + ", libapp: " + expression + ", none: , other: "
+	if got := licences(); got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+	doc, _ := g.bill(t, aptrepo.BillQuery{Format: sbom.SPDX, Distribution: "jammy"})
+	if !bytes.Contains(doc, []byte(`"licenseId":"LicenseRef-Debian-public-domain"`)) {
+		t.Errorf("the licence is not declared: %s", doc)
+	}
+	// As it was before licences were read.
+	for _, name := range []string{"libapp", "app-dev"} {
+		a, err := g.Artifact(g.ctx, aptrepo.Selection{Name: name, Version: "1.0"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := g.Store.Update(g.ctx, func(tx aptrepo.Tx) error { return tx.PutLicence(a.ID, aptrepo.Licence{}) }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := licences(); got != "app-dev: , libapp: , none: , other: " {
+		t.Errorf("without licences: %s", got)
+	}
+	if _, err := g.RescanAll(g.ctx, "", "", nil); err != nil {
+		t.Fatal(err)
+	}
+	if got := licences(); got != want {
+		t.Errorf("after a rescan: %s", got)
+	}
+}
+
+// What package copyright calls a licence, package sbom takes for one.
+func TestLicenceListsAgree(t *testing.T) {
+	for file, form := range map[string]string{"licenses.txt": "%s", "exceptions.txt": "GPL-2.0-only WITH %s"} {
+		list, err := os.ReadFile("../deb/copyright/spdx/" + file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ids := strings.Fields(string(list))
+		if len(ids) < 50 {
+			t.Errorf("%s has %d identifiers", file, len(ids))
+		}
+		for _, id := range ids {
+			if err := sbom.CheckLicense(fmt.Sprintf(form, id)); err != nil {
+				t.Errorf("%s: %v", id, err)
+			}
+		}
 	}
 }

@@ -41,6 +41,12 @@ type Store interface {
 	// ID, then component.
 	EachPublished(ctx context.Context, codename string) iter.Seq2[PublishedArtifact, error]
 
+	// EachPublishedVersion yields the publications in a distribution by name,
+	// then version (newest first), architecture and component, without holding
+	// a transaction open between yields longer than needed. Those of one name
+	// are of one state. A missing distribution has none.
+	EachPublishedVersion(ctx context.Context, codename string) iter.Seq2[PublishedVersion, error]
+
 	// PackageRows lists package names; ArtifactRows their artifacts.
 	PackageRows(ctx context.Context, q PackageQuery) (Page[PackageRow], error)
 	ArtifactRows(ctx context.Context, q PackageQuery) (Page[Artifact], error)
@@ -91,9 +97,14 @@ type Store interface {
 	AuditPage(ctx context.Context, q AuditQuery) (Page[AuditEntry], error)
 	// AuditHead returns the end of the audit log, kept apart from its entries.
 	AuditHead(ctx context.Context) (AuditHead, error)
+	// AuditAnchor returns the last entry that Tx.RemoveAudit removed, the zero
+	// AuditHead while all are there.
+	AuditAnchor(ctx context.Context) (AuditHead, error)
 
 	SafetyStore
 	BillStore
+	DownloadStore
+	OverviewStore
 
 	// Ping reports whether the Store answers.
 	Ping(ctx context.Context) error
@@ -117,6 +128,9 @@ type Tx interface {
 	// version and architecture: those bearing one of names, or all when names
 	// is nil. A missing distribution has none.
 	PublishedIn(codename string, names []string) ([]Artifact, error)
+	// PublishedVersions returns the publications in a distribution of packages
+	// that bear one of names, in the order of EachPublishedVersion.
+	PublishedVersions(codename string, names []string) ([]PublishedVersion, error)
 	// FilenameTaken reports whether an artifact has that Filename.
 	FilenameTaken(filename string) (bool, error)
 	// InsertArtifact adds a and sets its ID. Its Publications are ignored. A
@@ -128,7 +142,8 @@ type Tx interface {
 	// AddPublication publishes an artifact in a component of a distribution,
 	// appends the change and returns its Seq. When it was published there
 	// already, nothing changes, added is false and seq is that of the
-	// distribution's latest change. ErrUnknownDistribution.
+	// distribution's latest change; p.Promoted is noted all the same.
+	// ErrUnknownDistribution.
 	AddPublication(id int64, p Publication) (seq int64, added bool, err error)
 	// RemovePublication undoes AddPublication and returns the change's Seq;
 	// removed is false when there was nothing to undo.
@@ -180,6 +195,11 @@ type Tx interface {
 	// Audit appends an entry: the Store sets ID and Hash, which chains it to
 	// its predecessor as [AuditEntry.Chain] says.
 	Audit(e AuditEntry) error
+	// RemoveAudit removes the oldest entries up to the one that anchor names,
+	// whose ID and Hash the Store keeps, signed by [AuditHead.SignAnchor], for
+	// the next entry to build on. It returns how many there were. An anchor that
+	// is no entry gives ErrStale, and nothing changes.
+	RemoveAudit(anchor AuditHead) (int, error)
 }
 
 // A Message is work to be done after a transaction, which wrote it: it is done
@@ -202,6 +222,17 @@ type Head struct {
 type PublishedArtifact struct {
 	Artifact
 	Publication Publication
+}
+
+// A PublishedVersion is what retention looks at of a publication.
+type PublishedVersion struct {
+	ID           int64 // of the artifact
+	Name         string
+	Version      string
+	Arch         string
+	Size         int64 // bytes
+	Publication  Publication
+	Publications int // of the artifact, in all distributions and components
 }
 
 // Sort orders package listings.

@@ -124,6 +124,10 @@ type Options struct {
 	// saw is final before Read has returned without error. An error of Visit
 	// ends reading and is returned as it is.
 	Visit func(f File, content io.Reader) error
+	// VisitLink, if set, is called for each symbolic and hard link of data.tar,
+	// in its place among the files that Visit is called for. The same holds for
+	// its error, and for what it saw.
+	VisitLink func(f File) error
 	// Interrupt, if set, is called once per MiB that was decompressed. Its
 	// error ends reading and is returned as it is. To honour a context, set it
 	// to ctx.Err.

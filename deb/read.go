@@ -14,7 +14,7 @@ import (
 // within what the Limits allow, whatever the package claims.
 //
 // The error is a *FormatError when the package is at fault. Errors of r, of
-// Options.Visit and of Options.Interrupt are returned as they are; an r that
+// Options.Visit, VisitLink and Interrupt are returned as they are; an r that
 // ends early means a truncated package.
 func Read(r io.Reader, opts *Options) (*Package, error) {
 	rd := newPackageReader(r, opts)
@@ -242,6 +242,9 @@ func (rd *packageReader) readDataTar(t *tarReader) error {
 			rd.pkg.Files = append(rd.pkg.Files, f)
 		}
 		if f.Type != Regular {
+			if err := rd.visitLink(f); err != nil {
+				return err
+			}
 			continue
 		}
 		rd.pkg.InstalledBytes += f.Size
@@ -280,6 +283,17 @@ func (rd *packageReader) visit(f File, content io.Reader, t *tarReader) error {
 	case t.err != nil:
 		return t.err
 	case err != nil:
+		return &passedError{err}
+	}
+	return nil
+}
+
+// visitLink shows a link to the caller.
+func (rd *packageReader) visitLink(f File) error {
+	if rd.opts.VisitLink == nil || f.Type == Directory {
+		return nil
+	}
+	if err := rd.opts.VisitLink(f); err != nil {
 		return &passedError{err}
 	}
 	return nil

@@ -93,6 +93,38 @@ func TestVisit(t *testing.T) {
 	}
 }
 
+// TestVisitLink has links visited in their place among the files.
+func TestVisitLink(t *testing.T) {
+	b := debtest.Package{
+		Files: map[string]string{"usr/a": "AA"},
+		Entries: []debtest.Header{{Name: "./usr/l", Link: "../etc/x", Type: '2'}, {Name: "./usr/b", Content: "B"},
+			{Name: "./usr/h", Link: "./usr/a", Type: '1'}, {Name: "./usr/d/", Type: '5'}},
+	}.Build()
+	var seen []string
+	opts := &deb.Options{
+		Visit: func(f deb.File, _ io.Reader) error {
+			seen = append(seen, f.Path)
+			return nil
+		},
+		VisitLink: func(f deb.File) error {
+			seen = append(seen, fmt.Sprintf("%s:%v:%s", f.Path, f.Type, f.Target))
+			return nil
+		},
+	}
+	if _, err := deb.Read(bytes.NewReader(b), opts); err != nil {
+		t.Fatal(err)
+	}
+	const want = "control usr/a usr/l:symlink:../etc/x usr/b usr/h:hardlink:usr/a"
+	if got := strings.Join(seen, " "); got != want {
+		t.Errorf("visited %s\nwant    %s", got, want)
+	}
+	broken := errors.New("disk on fire")
+	_, err := deb.Read(bytes.NewReader(b), &deb.Options{VisitLink: func(deb.File) error { return broken }})
+	if err != broken {
+		t.Errorf("VisitLink fails: %v", err)
+	}
+}
+
 // TestForeignErrors verifies that errors which are not the package's fault
 // come back as they are.
 func TestForeignErrors(t *testing.T) {

@@ -188,6 +188,7 @@ func TestEveryChangeIsAudited(t *testing.T) {
 			return f.do("POST", "/security/clamav/update?wait=true", admin, nil)
 		}},
 		{"POST /security/rescan", "security.rescan", func() answer { return f.do("POST", "/security/rescan?wait=true", admin, nil) }},
+		{"POST /settings/run-retention", "retention.run", func() answer { return f.do("POST", "/settings/run-retention", admin, nil) }},
 		{"POST /settings/test-ldap", "settings.test_ldap", func() answer { return f.do("POST", "/settings/test-ldap", admin, nil) }},
 		{"POST /settings/test-webhook", "settings.test_webhook", func() answer { return f.do("POST", "/settings/test-webhook", admin, nil) }},
 		{"POST /settings/test-email", "settings.test_email", func() answer {

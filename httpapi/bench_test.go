@@ -116,11 +116,12 @@ func BenchmarkUpload(b *testing.B) {
 const sendfileEnv = "REPOD_TEST_SENDFILE"
 
 // TestSendfile checks with strace(1) that a pool file reaches the socket
-// without passing through the program.
+// without passing through the program, which counts it all the same.
 func TestSendfile(t *testing.T) {
 	if os.Getenv(sendfileEnv) != "" {
-		f := onDisk(t)
+		f := onDiskCounted(t)
 		f.do("GET", f.sized("large", 3<<20), "", nil).want(t, 200, "")
+		f.eventually(func(s downloadStatsJSON) bool { return s.Summary.Bytes > 3<<20 })
 		return
 	}
 	if runtime.GOOS != "linux" {

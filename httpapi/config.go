@@ -33,6 +33,10 @@ type Config struct {
 	// ImportKinds. Nil: there are no sources.
 	Import *importer.Importer
 
+	// Downloads counts what is fetched from the pool; the program calls its Run.
+	// Nil: nothing is counted.
+	Downloads *aptrepo.DownloadCounter
+
 	// Scanner returns how the scanner for malware is. Nil: there is none.
 	Scanner func(ctx context.Context) ScannerStatus
 	// UpdateScanner says that the jobs of SafetyKinds can update its signatures.

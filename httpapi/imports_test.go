@@ -49,6 +49,7 @@ func newImports(t *testing.T, change ...func(*Config)) (*fixture, *mirrortest.Mi
 			Spool: t.TempDir(), Logger: c.Logger,
 		}
 		runner.Register(ImportKinds(c.Import, nil)...)
+		runner.Register(RetentionKinds(c.Repo, c.Settings)...)
 		c.Scanner = func(context.Context) ScannerStatus { return ScannerStatus{} }
 		c.UpdateScanner = true
 		runner.Register(SafetyKinds(c.Repo, nil, func(context.Context) (clamav.Update, error) {

@@ -113,6 +113,10 @@ var routes = []route{
 	{"GET", "/sbom/{name}/{version}", auth.Viewer, "", noBody, (*api).packageSBOM},
 	{"GET", "/sbom/preview", auth.Viewer, "", noBody, (*api).previewSBOM},
 
+	{"GET", "/downloads/stats", auth.Viewer, "", noBody, (*api).downloadStats},
+	{"GET", "/dashboard/stats", auth.Viewer, "", noBody, (*api).dashboardStats},
+	{"GET", "/dashboard/history", auth.Viewer, "", noBody, (*api).dashboardHistory},
+
 	{"GET", "/distributions", auth.Viewer, "", noBody, (*api).listDistributions},
 	{"POST", "/distributions/init", auth.Maintainer, "", jsonBody, (*api).initDistribution},
 	{"POST", "/distributions/promote", auth.Maintainer, "", jsonBody, (*api).promote},
@@ -126,6 +130,7 @@ var routes = []route{
 	{"POST", "/settings/test-webhook", auth.Admin, "", noBody, (*api).testWebhook},
 	{"POST", "/settings/test-email", auth.Admin, "", optionalJSON, (*api).testEmail},
 	{"GET", "/settings/next-sync", auth.Admin, "", noBody, (*api).showNextSync},
+	{"POST", "/settings/run-retention", auth.Admin, "", noBody, (*api).runRetention},
 	{"GET", "/settings/gpg", auth.Admin, "", noBody, (*api).showKeys},
 	{"POST", "/settings/gpg/generate", auth.Admin, "", optionalJSON, (*api).generateKey},
 

@@ -16,7 +16,8 @@ func TestSettings(t *testing.T) {
 	f := newFixture(t)
 	admin := f.tokens[auth.Admin]
 	a := f.do("GET", "/settings/", admin, nil).want(t, 200, "")
-	a.keys(t, "public_url", "max_upload_bytes", "signing", "scan", "import", "sbom", "smtp", "webhook", "ldap", "oidc")
+	a.keys(t, "retention_days", "keep_versions", "audit_retention_days", "public_url", "max_upload_bytes", "signing", "scan", "import", "sbom", "smtp",
+		"webhook", "ldap", "oidc", "downloads")
 	first := a.header.Get("ETag")
 	if first == "" || strings.HasPrefix(first, "W/") {
 		t.Errorf("ETag %q", first)

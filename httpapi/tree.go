@@ -56,6 +56,7 @@ var errPull = errors.New("fetching what is offered")
 
 func (a *api) aptTree(c *call) error {
 	a.tree.ServeHTTP(c.w, c.Request)
+	a.countDownload(c)
 	return nil
 }
 

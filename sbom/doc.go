@@ -20,7 +20,7 @@
 //
 // What stays in memory is the package at hand, some 400 KiB of buffers, and for
 // each reference in the document 11 bytes of hash, which tell a second one and
-// dangling ones: 0.7 MB for all of Debian 12. In SPDX there are also the names of
+// dangling ones: 0.7 MB for the packages of Debian 12. In SPDX there are also the names of
 // LicenseRef- licences, each with a digest of its text.
 //
 // # Determinism
@@ -67,6 +67,7 @@
 // ratings. Properties have what there is no field for:
 //
 //	repod:arch, :distribution, :section, :status   of a package
+//	repod:size                  of its file, in bytes
 //	repod:license               NOASSERTION when there is no licence
 //	repod:license_declared      that is no expression
 //	repod:copyright_sha256      digest of debian/copyright
@@ -85,7 +86,7 @@
 // lead to them. In a flat document there is nothing but the packages, and it
 // describes them. A package that depends on nothing depends on NONE, one whose
 // dependencies are not all known on NOASSERTION. Properties are lines of the
-// package's comment. Of a vulnerability there are the addresses, as external
+// package's comment, and so is the distributor, repod:distributor. Of a vulnerability there are the addresses, as external
 // references of the category SECURITY, with its ID and the state of its analysis as
 // their comment.
 //

@@ -90,11 +90,13 @@ type Root struct {
 	Description string
 	Supplier    Contact
 	Hashes      Hashes
-	// Contains names the packages that it is made of, by PURL; nil: all.
+	// Contains names the packages that it is made of, by PURL; nil: all. Others are
+	// in the document because those need them.
 	Contains []string
 }
 
-// Hashes are digests of a file, in hexadecimal. Malformed ones are left out.
+// Hashes are digests of a file, in lower-case hexadecimal. Malformed ones are left
+// out.
 type Hashes struct{ MD5, SHA1, SHA256, SHA512 string }
 
 // MediaType returns the media type of the document.

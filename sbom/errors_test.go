@@ -15,7 +15,7 @@ import (
 )
 
 func TestUnfitDocuments(t *testing.T) {
-	for name, break_ := range map[string]func(*sbom.Document){
+	for name, spoil := range map[string]func(*sbom.Document){
 		"no documents of format": func(d *sbom.Document) { d.Format = "spdx3" },
 		"version \"1.7\"":        func(d *sbom.Document) { d.SpecVersion = "1.7" },
 		"no name":                func(d *sbom.Document) { d.Name = "\x00" },
@@ -26,7 +26,7 @@ func TestUnfitDocuments(t *testing.T) {
 	} {
 		for _, d := range documents(t) {
 			var out bytes.Buffer
-			if break_(&d); name == "version \"1.7\"" {
+			if spoil(&d); name == "version \"1.7\"" {
 				d.Format = sbom.CycloneDX
 			}
 			if err := sbom.Write(&out, d, each(nil)); err == nil || !strings.Contains(err.Error(), name) || out.Len() > 0 {
@@ -40,7 +40,7 @@ func TestUnfitPackages(t *testing.T) {
 	vulnerable := func(v sbom.Vulnerability) func(*sbom.Package) {
 		return func(p *sbom.Package) { p.Vulnerabilities = []sbom.Vulnerability{v} }
 	}
-	for name, break_ := range map[string]func(*sbom.Package){
+	for name, spoil := range map[string]func(*sbom.Package){
 		"no package URL":        func(p *sbom.Package) { p.PURL = "nginx" },
 		"without a subpath":     func(p *sbom.Package) { p.PURL += "#component-1" },
 		"no name":               func(p *sbom.Package) { p.Name = "" },
@@ -52,7 +52,7 @@ func TestUnfitPackages(t *testing.T) {
 	} {
 		for _, d := range documents(t) {
 			list := packages()
-			break_(&list[1])
+			spoil(&list[1])
 			if err := sbom.Write(io.Discard, d, each(list)); err == nil || !strings.Contains(err.Error(), name) {
 				t.Errorf("%s: error %v", name, err)
 			}

@@ -52,18 +52,16 @@ const upperHex = "0123456789ABCDEF"
 // digits. The scheme of package URLs is left out.
 func spdxID(ref string) string {
 	ref = strings.TrimPrefix(ref, "pkg:")
-	var b strings.Builder
-	b.Grow(len("SPDXRef-") + len(ref) + len(ref)/2)
-	b.WriteString("SPDXRef-")
+	b := append(make([]byte, 0, 256), "SPDXRef-"...) // that the string copies
 	for i := range len(ref) {
 		switch c := ref[i]; {
 		case alphanumeric(c) || c == '.':
-			b.WriteByte(c)
+			b = append(b, c)
 		case c == '-':
-			b.WriteString("--")
+			b = append(b, '-', '-')
 		default:
-			b.Write([]byte{'-', upperHex[c>>4], upperHex[c&15]})
+			b = append(b, '-', upperHex[c>>4], upperHex[c&15])
 		}
 	}
-	return b.String()
+	return string(b)
 }

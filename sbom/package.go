@@ -3,6 +3,7 @@ package sbom
 import (
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -222,6 +223,9 @@ func (p *Package) eachProperty(license string, add func(name, value string)) {
 	some("repod:distribution", oneLine(p.Distribution))
 	some("repod:section", oneLine(p.Section))
 	some("repod:status", oneLine(p.Status))
+	if p.Size > 0 {
+		add("repod:size", strconv.FormatInt(p.Size, 10))
+	}
 	if license == "" {
 		add("repod:license", "NOASSERTION")
 		some("repod:license_declared", paragraph(p.License))

@@ -22,12 +22,11 @@ func TestRoundTrip(t *testing.T) {
 		t.Run(fmt.Sprintf("%s %s flat=%t", d.Format, d.SpecVersion, d.Flat), func(t *testing.T) {
 			text := writeWhole(t, d, packages())
 			want := wantGraph(d)
-			got, again := readCycloneDX(t, text), []byte(nil)
+			read := readCycloneDX
 			if d.Format == sbom.SPDX {
-				got, again = readSPDX(t, text)
-			} else {
-				again = againCycloneDX(t, text)
+				read = readSPDX
 			}
+			got, again := read(t, text)
 			if !slices.Equal(got, want) {
 				t.Errorf("the graph is\n%s\nand not\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 			}
@@ -79,12 +78,25 @@ func wantGraph(d sbom.Document) []string {
 	return slices.Compact(lines)
 }
 
-func readCycloneDX(t *testing.T, text []byte) []string {
+func decodeCycloneDX(text []byte) (*cdx.BOM, error) {
 	var bom cdx.BOM
-	if err := cdx.NewBOMDecoder(bytes.NewReader(text), cdx.BOMFileFormatJSON).Decode(&bom); err != nil || bom.Components == nil {
-		return nil // another format
+	err := cdx.NewBOMDecoder(bytes.NewReader(text), cdx.BOMFileFormatJSON).Decode(&bom)
+	return &bom, err
+}
+
+func decodeSPDX(text []byte) (*v2_3.Document, error) {
+	var d v2_3.Document
+	err := spdxjson.ReadInto(bytes.NewReader(text), &d)
+	return &d, err
+}
+
+// readCycloneDX returns the graph of a document, and the document as the library
+// writes it.
+func readCycloneDX(t *testing.T, text []byte) (lines []string, again []byte) {
+	bom, err := decodeCycloneDX(text)
+	if err != nil {
+		t.Fatal(err)
 	}
-	var lines []string
 	packages := map[string]bool{}
 	for _, c := range *bom.Components {
 		packages[c.BOMRef] = true
@@ -100,6 +112,11 @@ func readCycloneDX(t *testing.T, text []byte) []string {
 			continue
 		}
 		for _, e := range *c.Components {
+			if !slices.ContainsFunc(*bom.Dependencies, func(d cdx.Dependency) bool {
+				return d.Ref == c.BOMRef && slices.Contains(*d.Dependencies, e.BOMRef)
+			}) {
+				t.Errorf("%s is no dependency of %s", e.BOMRef, c.BOMRef)
+			}
 			lines = append(lines, fmt.Sprintf("%s contains %s %s %s", c.PackageURL, e.Name, e.Version, e.PackageURL))
 		}
 	}
@@ -118,25 +135,18 @@ func readCycloneDX(t *testing.T, text []byte) []string {
 		lines = append(lines, fmt.Sprintf("%s in %s: %s", v.ID, (*v.Affects)[0].Ref, state))
 	}
 	slices.Sort(lines)
-	return lines
-}
-
-func againCycloneDX(t *testing.T, text []byte) []byte {
-	var bom cdx.BOM
-	if err := cdx.NewBOMDecoder(bytes.NewReader(text), cdx.BOMFileFormatJSON).Decode(&bom); err != nil {
-		t.Fatal(err)
-	}
-	var again bytes.Buffer
+	var out bytes.Buffer
 	// In the version that it has, the library has nothing to leave out.
-	if err := cdx.NewBOMEncoder(&again, cdx.BOMFileFormatJSON).EncodeVersion(&bom, bom.SpecVersion); err != nil {
+	if err := cdx.NewBOMEncoder(&out, cdx.BOMFileFormatJSON).EncodeVersion(bom, bom.SpecVersion); err != nil {
 		t.Fatal(err)
 	}
-	return again.Bytes()
+	return lines, out.Bytes()
 }
 
+// readSPDX is readCycloneDX for SPDX.
 func readSPDX(t *testing.T, text []byte) (lines []string, again []byte) {
-	var d v2_3.Document
-	if err := spdxjson.ReadInto(bytes.NewReader(text), &d); err != nil {
+	d, err := decodeSPDX(text)
+	if err != nil {
 		t.Fatal(err)
 	}
 	byID := map[common.ElementID]*v2_3.Package{}
@@ -176,7 +186,7 @@ func readSPDX(t *testing.T, text []byte) (lines []string, again []byte) {
 	}
 	slices.Sort(lines)
 	var out bytes.Buffer
-	if err := spdxjson.Write(&d, &out); err != nil {
+	if err := spdxjson.Write(d, &out); err != nil {
 		t.Fatal(err)
 	}
 	return lines, out.Bytes()

@@ -144,7 +144,7 @@ func (w *spdxWriter) blank(ref, name, version, purpose, purl string) *spdxPackag
 func (h Hashes) spdx(list []common.Checksum) []common.Checksum {
 	add := func(algorithm common.ChecksumAlgorithm, value string, digits int) {
 		if isHex(value, digits) {
-			list = append(list, common.Checksum{Algorithm: algorithm, Value: strings.ToLower(value)})
+			list = append(list, common.Checksum{Algorithm: algorithm, Value: value})
 		}
 	}
 	add(common.MD5, h.MD5, 32)
@@ -198,6 +198,9 @@ func (w *spdxWriter) spdxPackage(p *Package, license string) *spdxPackage {
 	}
 	var comment lines
 	p.eachProperty(license, comment.add)
+	if by := p.Distributor.clean().Name; by != "" {
+		comment.add("repod:distributor", by)
+	}
 	s.PackageComment = comment.String()
 	if validVCS(p.VCS) {
 		s.ExternalRefs = append(s.ExternalRefs, spdxExternal{Category: common.CategoryOther, RefType: "vcs", Locator: p.VCS})

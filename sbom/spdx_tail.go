@@ -33,18 +33,27 @@ func (r *relator) put(a, relation, b string) error {
 
 func (w *spdxWriter) relationships() error {
 	r := relator{list: newArray(w.out)}
-	whole, relation := spdxID("DOCUMENT"), common.TypeRelationshipDescribe
-	if !w.doc.Flat {
-		if err := r.put(whole, relation, spdxID(rootRef)); err != nil {
-			return err
-		}
-		whole, relation = spdxID(rootRef), common.TypeRelationshipContains
-	}
-	err := w.eachMember(func(ref string) error { return r.put(whole, relation, spdxID(ref)) })
-	if err != nil {
+	if err := w.describe(&r); err != nil {
 		return err
 	}
 	return w.links.each(func(l link) error { return w.relate(&r, l) })
+}
+
+// describe writes what the document is about: the root and what it is made of, or
+// all packages where there is none.
+func (w *spdxWriter) describe(r *relator) error {
+	document, root := spdxID("DOCUMENT"), spdxID(rootRef)
+	if w.doc.Flat {
+		return w.links.eachRef(func(ref string) error {
+			return r.put(document, common.TypeRelationshipDescribe, spdxID(ref))
+		})
+	}
+	if err := r.put(document, common.TypeRelationshipDescribe, root); err != nil {
+		return err
+	}
+	return w.eachMember(func(ref string) error {
+		return r.put(root, common.TypeRelationshipContains, spdxID(ref))
+	})
 }
 
 // relate writes the relationships of a package.

@@ -2,6 +2,7 @@ package sbom
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -53,7 +54,7 @@ func (s *spool) flush() (err error) {
 // written after it.
 func (s *spool) reader() (*bufio.Reader, error) {
 	if s.file == nil {
-		return bufio.NewReader(&memory{s.buf}), nil
+		return bufio.NewReader(bytes.NewReader(s.buf)), nil
 	}
 	if err := s.flush(); err != nil {
 		return nil, err
@@ -62,18 +63,6 @@ func (s *spool) reader() (*bufio.Reader, error) {
 		return nil, fmt.Errorf("read a part of the document again: %w", err)
 	}
 	return bufio.NewReaderSize(s.file, maxSpooled), nil
-}
-
-// memory reads from bytes.
-type memory struct{ rest []byte }
-
-func (m *memory) Read(b []byte) (int, error) {
-	if len(m.rest) == 0 {
-		return 0, io.EOF
-	}
-	n := copy(b, m.rest)
-	m.rest = m.rest[n:]
-	return n, nil
 }
 
 func (s *spool) close() {

@@ -85,6 +85,7 @@ func pkg(name, version string, needs ...string) sbom.Package {
 		Distributor: sbom.Contact{Name: "Example"}, Description: "small, powerful server\nIt serves.",
 		Homepage: "https://nginx.org/", VCS: "https://salsa.debian.org/nginx-team/nginx.git",
 		Filename: "pool/main/n/" + name + "_1_amd64.deb", Download: "https://apt.example.org/pool/" + name + "_1_amd64.deb",
+		Size:       123,
 		Hashes:     sbom.Hashes{SHA256: strings.Repeat("0f", 32), SHA512: strings.Repeat("0a", 64)},
 		Properties: []sbom.Property{{Name: "repod:origin", Value: "upload"}},
 	}

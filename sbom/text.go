@@ -58,38 +58,54 @@ func plain(s string) bool {
 	return true
 }
 
-// cut returns at most n bytes of s, and no part of a character.
+// cut returns at most n bytes of s, and no part of a character if it has any.
 func cut(s string, n int) string {
 	if len(s) <= n {
 		return s
 	}
-	for n > 0 && !utf8.RuneStart(s[n]) {
-		n--
+	for start := n; start > n-utf8.UTFMax && start >= 0; start-- {
+		if utf8.RuneStart(s[start]) {
+			return s[:start]
+		}
 	}
-	return s[:n]
+	return s[:n] // there are no characters here
 }
+
+// classes tells what bytes may be.
+var classes = func() (t [256]struct{ uri, hex, lowerHex, alphanumeric bool }) {
+	for c := range t {
+		digit, lower, upper := '0' <= c && c <= '9', 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z'
+		t[c].alphanumeric = digit || lower || upper
+		t[c].lowerHex = digit || 'a' <= c && c <= 'f'
+		t[c].hex = t[c].lowerHex || 'A' <= c && c <= 'F'
+		t[c].uri = c > ' ' && c <= '~' && !strings.ContainsRune("\"<>\\^`{|}", rune(c))
+	}
+	return t
+}()
+
+func alphanumeric(c byte) bool { return classes[c].alphanumeric }
 
 // uriBytes reports whether a string has only characters of URIs (RFC 3986), and
 // whole escapes.
 func uriBytes(s string) bool {
 	for i := range len(s) {
 		switch c := s[i]; {
-		case c <= ' ' || c > '~' || strings.IndexByte("\"<>\\^`{|}", c) >= 0:
+		case !classes[c].uri:
 			return false
-		case c == '%' && (len(s) < i+3 || !isHex(s[i+1:i+3], 2)):
+		case c == '%' && (len(s) < i+3 || !classes[s[i+1]].hex || !classes[s[i+2]].hex):
 			return false
 		}
 	}
 	return true
 }
 
+// isHex reports whether a string is n lower-case hexadecimal digits.
 func isHex(s string, n int) bool {
 	if len(s) != n {
 		return false
 	}
 	for i := range len(s) {
-		c := s[i]
-		if !('0' <= c && c <= '9' || 'a' <= c && c <= 'f' || 'A' <= c && c <= 'F') {
+		if !classes[s[i]].lowerHex {
 			return false
 		}
 	}
@@ -161,10 +177,6 @@ func dotted(s, others string) bool {
 	return !dot
 }
 
-func alphanumeric(c byte) bool {
-	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9'
-}
-
 // validPURL reports whether a string has the form of a package URL (ECMA-427): a
 // type in lower case, a name, and only characters of URIs.
 func validPURL(s string) bool {
@@ -195,7 +207,7 @@ func foreignPURL(s string) bool {
 
 // baseName returns the last element of a path, "" if there is none.
 func baseName(s string) string {
-	if s = path.Base(oneLine(s)); s == "." || s == "/" {
+	if s = path.Base(oneLine(s)); s == "." || s == ".." || s == "/" {
 		return ""
 	}
 	return s

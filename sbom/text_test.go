@@ -23,6 +23,8 @@ func TestClean(t *testing.T) {
 		strings.Repeat("x", 2000):  strings.Repeat("x", maxLine-3) + "…",
 		strings.Repeat("ä", 2000):  strings.Repeat("ä", (maxLine-3)/2) + "…",
 		strings.Repeat("\a", 2000): "",
+
+		strings.Repeat("\x80", 9000): strings.Repeat("\uFFFD", maxLine/3-1) + "…",
 	} {
 		if got := oneLine(in); got != want && !(in == "\xff\xfe" && got == "\uFFFD\uFFFD") {
 			t.Errorf("%.40q becomes %.40q, want %.40q", in, got, want)
@@ -74,6 +76,17 @@ func TestValidPURL(t *testing.T) {
 	} {
 		if validPURL(in) != want {
 			t.Errorf("%.60q is a package URL: %t", in, !want)
+		}
+	}
+}
+
+func TestBaseName(t *testing.T) {
+	for in, want := range map[string]string{
+		"pool/main/a_1_all.deb": "a_1_all.deb", "a.deb": "a.deb", "a.jar!/b.jar": "b.jar", "a/": "a",
+		"": "", ".": "", "..": "", "/": "", "a/..": "", "\x00": "",
+	} {
+		if got := baseName(in); got != want {
+			t.Errorf("%q has the name %q, want %q", in, got, want)
 		}
 	}
 }

@@ -14,7 +14,7 @@ import (
 var ErrDuplicate = errors.New("there is a second package with the reference")
 
 // Write writes a document about packages to w. It walks them once, in their
-// order, which is that of the document.
+// order, which is that of the document. Documents may be written at the same time.
 //
 // An error of the sequence is returned as it is, those of w and of temporary files
 // are wrapped. Other errors, among them ErrDuplicate, tell of a document or a
@@ -53,7 +53,7 @@ func (d *writer) walk(f formatWriter, packages iter.Seq2[Package, error]) error 
 	if err := f.head(); err != nil {
 		return err
 	}
-	var p Package
+	var p Package // one for all: its address is given away
 	for next, err := range packages {
 		if err != nil {
 			return err

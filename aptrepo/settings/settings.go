@@ -15,6 +15,11 @@ import (
 
 // Settings is the tree. Tags say how a leaf is checked, see rules.go.
 type Settings struct {
+	// What retention leaves: see package retention.
+	RetentionDays      int64 `json:"retention_days" rule:"0..3650"`       // a superseded version stays so long; 0: for ever
+	KeepVersions       int64 `json:"keep_versions" rule:"0..1000"`        // the newest that stay; 0: all
+	AuditRetentionDays int64 `json:"audit_retention_days" rule:"0..3650"` // then entries are archived; 0: never
+
 	// PublicURL is what clients call the server, without a trailing slash; "":
 	// what a request called it.
 	PublicURL      string  `json:"public_url" rule:"baseurl"`
@@ -27,6 +32,8 @@ type Settings struct {
 	Webhook        Webhook `json:"webhook"`
 	LDAP           LDAP    `json:"ldap"`
 	OIDC           OIDC    `json:"oidc"`
+
+	Downloads Downloads `json:"downloads"`
 }
 
 // Signing is about the keys and signatures of the repository.
@@ -143,6 +150,13 @@ type OIDC struct {
 	AutoProvision bool                `json:"auto_provision"`
 }
 
+// Downloads is about counting them; see aptrepo.DownloadCounter.
+type Downloads struct {
+	Enabled  bool   `json:"enabled"`
+	KeepDays int64  `json:"keep_days" rule:"1..3650"`
+	ClientIP string `json:"client_ip" rule:"none|masked|full"` // what is kept of addresses
+}
+
 // MailKinds are the kinds of mails to operators.
 var MailKinds = []string{
 	"review_needed", "package_rejected", "package_quarantined", "decision_made", "decision_expiring", "decision_expired",
@@ -160,6 +174,8 @@ var WebhookEvents = []string{
 // Default returns the tree as it is before anything is set.
 func Default() *Settings {
 	return &Settings{
+		AuditRetentionDays: 365,
+
 		MaxUploadBytes: 1 << 30,
 		Signing:        Signing{OverlapDays: 90},
 		Scan: Scan{
@@ -187,6 +203,7 @@ func Default() *Settings {
 			Scopes: []string{"openid", "profile", "email"}, UsernameClaim: "preferred_username", GroupsClaim: "groups",
 			RoleGroups: map[string][]string{},
 		},
+		Downloads: Downloads{Enabled: true, KeepDays: 400, ClientIP: "masked"},
 	}
 }
 

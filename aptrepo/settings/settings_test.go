@@ -99,6 +99,9 @@ var leaves = map[string]struct{ good, bad []string }{
 			`[{"id":"x","url":"https://x/","suite":"s","keyring":"k","signed_by":"k"}]`, `[{"id":"x","url":"https://x/","suite":"../s","keyring":"k"}]`,
 			`[{"id":"x","url":"https://x/","suite":"s","keyring":"k","other":1}]`, `[{"id":"x","url":"https://x/","suite":"s","keyring":"k","enabled":"yes"}]`,
 			strings.Replace(sourceList("x", "https://x/")+sourceList("x", "https://y/"), "][", ",", 1)}},
+	"retention_days":       {[]string{`0`, `90`, `3650`}, []string{`-1`, `3651`, `1000000000`, `null`, `"90"`, `1.5`}},
+	"keep_versions":        {[]string{`0`, `3`, `1000`}, []string{`-1`, `1001`, `true`, `null`}},
+	"audit_retention_days": {[]string{`0`, `3650`}, []string{`-1`, `3651`, `[]`, `1e99`}},
 	"smtp.enabled":         {[]string{`false`}, []string{`0`, `"true"`}},
 	"smtp.host":            {[]string{`"mail.example.com"`, `"192.0.2.1"`, `"::1"`, `""`}, []string{`"a b"`, `"-x"`, `"http://x"`, `"x:25"`, `"a\nb"`}},
 	"smtp.port":            {[]string{`1`, `65535`}, []string{`0`, `65536`}},
@@ -147,6 +150,9 @@ var leaves = map[string]struct{ good, bad []string }{
 	"ldap.default_role":       {[]string{`""`, `"admin"`}, []string{`"root"`}},
 	"ldap.auto_provision":     {[]string{`false`}, []string{`0`}},
 	"ldap.timeout_seconds":    {[]string{`1`, `60`}, []string{`0`, `61`}},
+	"downloads.enabled":       {[]string{`false`}, []string{`0`, `"no"`}},
+	"downloads.keep_days":     {[]string{`1`, `3650`}, []string{`0`, `3651`, `1.5`}},
+	"downloads.client_ip":     {[]string{`"none"`, `"full"`}, []string{`""`, `"Full"`, `true`}},
 }
 
 // sourceList renders a list of one source.

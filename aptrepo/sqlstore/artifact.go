@@ -58,15 +58,15 @@ func publicationsOf(q querier, byID map[int64]*aptrepo.Artifact) error {
 	for id := range byID {
 		ids = append(ids, id)
 	}
-	return each(q, `SELECT artifact_id, distribution, component, published_at FROM publications
+	return each(q, `SELECT artifact_id, distribution, component, published_at, promoted FROM publications
 		WHERE artifact_id IN (SELECT value FROM {ids}) ORDER BY artifact_id, distribution, component`,
 		[]any{list(ids)}, func(rows *sql.Rows) error {
-			var id, at int64
+			var id, at, promoted int64
 			var p aptrepo.Publication
-			if err := rows.Scan(&id, &p.Distribution, &p.Component, &at); err != nil {
+			if err := rows.Scan(&id, &p.Distribution, &p.Component, &at, &promoted); err != nil {
 				return err
 			}
-			p.PublishedAt = timeOf(at)
+			p.PublishedAt, p.Promoted = timeOf(at), promoted != 0
 			byID[id].Publications = append(byID[id].Publications, p)
 			return nil
 		})
@@ -170,7 +170,9 @@ func (t *tx) InsertArtifact(a *aptrepo.Artifact) error {
 		return err
 	}
 	t.touched(a.ID).fresh = true
-	_, err = t.relist("", a.Name)
+	t.deeds.came(a, key)
+	grown, err := t.relist("", a.Name)
+	t.deeds.names += grown
 	return err
 }
 
@@ -228,22 +230,24 @@ func (t *tx) insertProvides(a *aptrepo.Artifact) error {
 // DeleteArtifact implements [aptrepo.Tx]. An unknown ID gives
 // ErrArtifactNotFound.
 func (t *tx) DeleteArtifact(id int64) error {
-	var name string
-	var published int64
-	found, err := get(t, "SELECT name, publications FROM artifacts WHERE id = ?", []any{id}, &name, &published)
+	a, found, err := t.placed(id)
 	switch {
 	case err != nil:
 		return err
 	case !found:
 		return aptrepo.ErrArtifactNotFound
-	case published > 0:
+	case a.publications > 0:
 		return fmt.Errorf("artifact %d is published and cannot be deleted", id)
 	}
 	if err := t.deleteSafety(id); err != nil {
 		return err
 	}
+	// Published nowhere, it stands for its name only among all.
+	unlisted, err := t.exec("DELETE FROM listings WHERE artifact_id = ?", id)
+	if err != nil {
+		return err
+	}
 	for _, statement := range []string{
-		"DELETE FROM listings WHERE artifact_id = ?",
 		"DELETE FROM provides WHERE artifact_id = ?",
 		"DELETE FROM search_texts WHERE artifact_id = ?",
 		"DELETE FROM artifact_texts WHERE artifact_id = ?",
@@ -253,7 +257,9 @@ func (t *tx) DeleteArtifact(id int64) error {
 			return err
 		}
 	}
-	_, err = t.relist("", name)
+	t.deeds.went(a)
+	grown, err := t.relist("", a.name)
+	t.deeds.names += grown - unlisted
 	return err
 }
 

@@ -36,7 +36,11 @@ func (d *DB) SignAudit(ctx context.Context, key []byte) error {
 			return err
 		}
 		t.batch.head.forged = false
-		return t.batch.head.save(t, key)
+		anchor, err := anchorOf(t)
+		if err != nil {
+			return err
+		}
+		return errors.Join(t.saveAnchor(anchor), t.batch.head.save(t, key))
 	})
 }
 
@@ -93,6 +97,7 @@ func (t *tx) Audit(e aptrepo.AuditEntry) error {
 		return err
 	}
 	head.id, head.hash = e.ID, hash
+	t.deeds.at = e.Time
 	return nil
 }
 

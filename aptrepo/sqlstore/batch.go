@@ -19,6 +19,7 @@ type update struct {
 type batch struct {
 	session *session
 	head    chainHead     // end of the audit chain
+	key     []byte        // that signs it
 	ran     chan struct{} // the update has had its turn
 	kept    int           // updates whose changes are in the transaction
 	over    bool          // rolled back

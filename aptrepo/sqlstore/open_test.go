@@ -42,7 +42,9 @@ func emptied(t *testing.T, db *DB) *DB {
 		DELETE FROM revoked_sessions; DELETE FROM password_resets; DELETE FROM outbox; DELETE FROM notes; DELETE FROM factors; DELETE FROM trusted_publishers; DELETE FROM used_assertions; DELETE FROM login_failures;
 		DELETE FROM catalog_removals; DELETE FROM catalog_packages; DELETE FROM catalog_texts; DELETE FROM catalog_stages; DELETE FROM catalog_sources;
 		DELETE FROM decisions; DELETE FROM finding_texts; DELETE FROM posture_sums; DELETE FROM vulnerability_counts;
-		UPDATE settings SET version = 0, document = ''; UPDATE audit_head SET last_id = 0, last_hash = '';
+		DELETE FROM downloaded; DELETE FROM download_counts; DELETE FROM download_days; DELETE FROM download_clients;
+		DELETE FROM download_recent; DELETE FROM download_counters; DELETE FROM day_counts; UPDATE stock SET names = 0, size_bytes = 0;
+		UPDATE settings SET version = 0, document = ''; UPDATE audit_head SET last_id = 0, last_hash = '', anchor_id = 0, anchor_hash = '', anchor_mac = '';
 		ALTER TABLE audit ENABLE TRIGGER USER`)
 	if err != nil {
 		t.Fatal(err)

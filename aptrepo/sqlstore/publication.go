@@ -57,20 +57,33 @@ func (t *tx) AddPublication(id int64, p aptrepo.Publication) (seq int64, added b
 		return 0, false, invalidText("component")
 	}
 	components, err := t.components(id, p.Distribution)
-	if err != nil || slices.Contains(components, p.Component) {
-		return seq, false, err
+	if err != nil {
+		return 0, false, err
+	}
+	if slices.Contains(components, p.Component) {
+		return seq, false, t.promoted(id, p)
 	}
 	sole := len(components) == 0
 	_, err = t.exec(`INSERT INTO publications (distribution, artifact_id, component, published_at, sole,
-			name, version_key, arch, status, section, size, uploaded_at)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+			name, version_key, arch, status, section, size, uploaded_at, promoted)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 		p.Distribution, id, p.Component, micros(p.PublishedAt), integer(sole),
-		a.name, a.versionKey, a.arch, a.status, a.section, a.size, a.uploadedAt)
+		a.name, a.versionKey, a.arch, a.status, a.section, a.size, a.uploadedAt, integer(p.Promoted))
 	if err != nil {
 		return 0, false, err
 	}
 	seq, err = t.change(a, p.Distribution, p.Component, aptrepo.ChangeAdd, sole)
 	return seq, err == nil, err
+}
+
+// promoted notes that what lies there already was promoted.
+func (t *tx) promoted(id int64, p aptrepo.Publication) error {
+	if !p.Promoted {
+		return nil
+	}
+	_, err := t.exec("UPDATE publications SET promoted = 1 WHERE distribution = ? AND artifact_id = ? AND component = ?",
+		p.Distribution, id, p.Component)
+	return err
 }
 
 // RemovePublication implements [aptrepo.Tx].

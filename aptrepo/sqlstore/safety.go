@@ -17,6 +17,15 @@ func (t *tx) SetStatus(id int64, status aptrepo.Status, reason, detail string) e
 	if !validText(reason) {
 		return invalidText("status_reason")
 	}
+	if status == aptrepo.Rejected {
+		var before string
+		if _, err := get(t, "SELECT status FROM artifacts WHERE id = ? AND status <> ?", []any{id, string(status)}, &before); err != nil {
+			return err
+		}
+		if before != "" {
+			t.deeds.rejected++
+		}
+	}
 	n, err := t.exec("UPDATE artifacts SET status = ?, status_reason = ?, status_detail = ? WHERE id = ?",
 		string(status), reason, keepable(detail), id)
 	if err != nil {
@@ -67,8 +76,8 @@ func (t *tx) SetTargets(id int64, targets []aptrepo.Publication) error {
 		if _, err := t.lastSeq(p.Distribution); err != nil {
 			return err
 		}
-		_, err := t.exec(`INSERT INTO targets (artifact_id, distribution, component) VALUES (?, ?, ?)
-			ON CONFLICT DO NOTHING`, id, p.Distribution, p.Component)
+		_, err := t.exec(`INSERT INTO targets (artifact_id, distribution, component, promoted) VALUES (?, ?, ?, ?)
+			ON CONFLICT DO NOTHING`, id, p.Distribution, p.Component, integer(p.Promoted))
 		if err != nil {
 			return err
 		}
@@ -85,12 +94,13 @@ func (t *tx) Targets(id int64) ([]aptrepo.Publication, error) {
 // targetsOf reads where artifacts are to be published.
 func targetsOf(q querier, ids []int64) (map[int64][]aptrepo.Publication, error) {
 	byID := make(map[int64][]aptrepo.Publication)
-	err := each(q, `SELECT artifact_id, distribution, component FROM targets
+	err := each(q, `SELECT artifact_id, distribution, component, promoted FROM targets
 		WHERE artifact_id IN (SELECT value FROM {ids}) ORDER BY artifact_id, distribution, component`,
 		[]any{list(ids)}, func(rows *sql.Rows) error {
-			var id int64
+			var id, promoted int64
 			var p aptrepo.Publication
-			err := rows.Scan(&id, &p.Distribution, &p.Component)
+			err := rows.Scan(&id, &p.Distribution, &p.Component, &promoted)
+			p.Promoted = promoted != 0
 			byID[id] = append(byID[id], p)
 			return err
 		})

@@ -3,14 +3,11 @@ package sqlstore
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"math/rand/v2"
 	"testing"
 	"time"
 
 	"github.com/repod-io/repod/aptrepo"
-	"github.com/repod-io/repod/aptrepo/storage"
-	"github.com/repod-io/repod/sbom"
 	"github.com/repod-io/repod/scan"
 )
 
@@ -126,42 +123,7 @@ func BenchmarkSafety(b *testing.B) {
 		benchVulnerabilities(b, db)
 		benchPostures(b, db)
 		benchScans(b, db)
-		benchBills(b, db)
 	})
-}
-
-// benchBills makes bills of materials of everything, and asks whether one has
-// changed.
-func benchBills(b *testing.B, db *DB) {
-	repo := &aptrepo.Repo{Store: db, Storage: new(storage.Mem), Logger: slog.New(slog.DiscardHandler)}
-	for _, format := range []sbom.Format{sbom.CycloneDX, sbom.SPDX} {
-		q := aptrepo.BillQuery{Format: format, BaseURL: "https://repo.example", TempDir: b.TempDir()}
-		b.Run("bill/"+string(format), func(b *testing.B) {
-			var written counter
-			for b.Loop() {
-				written = 0
-				if _, err := repo.SBOM(b.Context(), &written, q); err != nil {
-					b.Fatal(err)
-				}
-			}
-			b.ReportMetric(float64(written)/1e6, "MB")
-		})
-		b.Run("tag/"+string(format), func(b *testing.B) {
-			for b.Loop() {
-				if _, err := repo.BillTag(b.Context(), q); err != nil {
-					b.Fatal(err)
-				}
-			}
-		})
-	}
-}
-
-// A counter counts what is written to it.
-type counter int64
-
-func (c *counter) Write(p []byte) (int, error) {
-	*c += counter(len(p))
-	return len(p), nil
 }
 
 func benchVulnerabilities(b *testing.B, db *DB) {

@@ -117,6 +117,14 @@ func (t *tx) PutDecision(d aptrepo.Decision) error {
 	if i := slices.IndexFunc(d.Findings, func(id string) bool { return !validText(id) }); i >= 0 {
 		return invalidText("cve_ids")
 	}
+	var known int64
+	again, err := get(t, "SELECT 1 FROM decisions WHERE id = ?", []any{d.ID}, &known)
+	if err != nil {
+		return err
+	}
+	if !again {
+		t.deeds.on(d.DecidedAt).Decisions++
+	}
 	n, err := t.exec(`INSERT INTO decisions
 			(id, name, version_key, arch, version, ruling, comment, findings, decided_by, decided_at, expires_at, active)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)

@@ -129,6 +129,9 @@ func (t *tx) PutScan(id int64, s aptrepo.Scan) error {
 	if err != nil {
 		return err
 	}
+	if !s.ScannedAt.IsZero() && micros(s.ScannedAt) != micros(former.ScannedAt) {
+		t.deeds.on(s.ScannedAt).Scans++
+	}
 	if !equalStanding(&s.ScanSummary, &former.ScanSummary) {
 		t.touched(id)
 		t.describe(id, s.ScannedAt)

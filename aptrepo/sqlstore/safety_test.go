@@ -92,8 +92,10 @@ func reopened(t *testing.T, open func() *DB) *DB {
 			t.Fatal(err)
 		}
 	}
+	undoRetention(t, db)
 	for _, table := range []string{"scans", "scan_components", "findings", "finding_texts", "decisions", "targets", "postures",
-		"posture_sums", "vulnerability_counts", "licences", "notes"} {
+		"posture_sums", "vulnerability_counts", "licences", "notes",
+		"downloaded", "download_counts", "download_days", "download_clients", "download_recent", "download_counters", "day_counts", "stock"} {
 		if _, err := db.conn.ExecContext(t.Context(), "DROP TABLE "+table); err != nil {
 			t.Fatal(err)
 		}

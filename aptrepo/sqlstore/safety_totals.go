@@ -70,6 +70,9 @@ func (t *tx) settle() error {
 			return err
 		}
 	}
+	if err := t.settleDeeds(); err != nil {
+		return err
+	}
 	if err := t.settleBills(); err != nil || !t.emptied {
 		return err
 	}

@@ -19,6 +19,8 @@ type tx struct {
 
 	redescribed map[int64]bool // artifacts of which bills of materials say something else now
 	describedAt time.Time      // the latest time of what they say
+
+	deeds deeds // see settleDeeds
 }
 
 var errEnded = errors.New("transaction used after its end")

@@ -202,7 +202,7 @@ func (w *writer) tryBegin() (*batch, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &batch{session: s, ran: make(chan struct{})}
+	b := &batch{session: s, key: w.db.auditKey, ran: make(chan struct{})}
 	if _, err = s.exec(w.db.dialect.begin()); err == nil {
 		b.head, err = lockHead(s, w.db.auditKey)
 	}

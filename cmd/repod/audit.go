@@ -71,8 +71,8 @@ func (p *program) verifyAuditCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "verify",
 		Short: "Check that nobody changed the audit log",
-		Long: `verify reads the whole audit log and checks that no entry was changed, removed,
-put in another's place or cut off. It works on the server's own data, also
+		Long: `verify reads the whole audit log, with what its archive has, and checks that no
+entry was changed, removed, put in another's place or cut off. It works on the server's own data, also
 beside a running server. The exit status is 1 when the log is broken. The check
 is itself an entry of the log.`,
 		Args:    cobra.NoArgs,

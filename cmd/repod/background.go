@@ -48,6 +48,7 @@ func (c *serveConfig) startBackground(ctx context.Context, o *opened, set *live.
 	b.runner.Register(events.kinds()...)
 	b.runner.Register(httpapi.ImportKinds(im, safety.updateFeeds)...)
 	b.runner.Register(httpapi.SafetyKinds(o.repo, safety.updateFeeds, safety.update)...)
+	b.runner.Register(httpapi.RetentionKinds(o.repo, set)...)
 	if err := b.runner.Start(ctx); err != nil {
 		pool.Close()
 		return nil, fmt.Errorf("starting background work: %w", err)
@@ -93,7 +94,8 @@ func (b *background) followSources(ctx context.Context, set *live.Service, im *i
 
 // schedule keeps to the schedules of the settings.
 func (b *background) schedule(s *live.Settings) error {
-	return errors.Join(httpapi.ScheduleImports(b.runner, s.Import), httpapi.ScheduleRescans(b.runner, s))
+	return errors.Join(httpapi.ScheduleImports(b.runner, s.Import), httpapi.ScheduleRescans(b.runner, s),
+		httpapi.ScheduleRetention(b.runner, s))
 }
 
 // stop lets work that runs finish, for a time.

@@ -130,7 +130,11 @@ func (c *serveConfig) examine(ctx context.Context, found *checkups) {
 		database = "PostgreSQL"
 	}
 	found.add("database", database, health.Database)
-	found.add("storage", c.files+": files can be written, read and deleted", health.Storage)
+	err = health.Storage
+	if err == nil {
+		err = c.probe(ctx)
+	}
+	found.add("storage", c.filesName()+": files can be written, read and deleted", err)
 	detail, err = signingKey(ctx, o.repo, time.Now())
 	found.add("signing", detail, errors.Join(health.Signing, err))
 	c.examineScanner(ctx, o, found)

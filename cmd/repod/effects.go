@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"log/slog"
 	"net"
 	"path/filepath"
 	"slices"
@@ -53,6 +54,19 @@ func (c *serveConfig) liveSettings(ctx context.Context, o *opened) (*live.Servic
 		}()
 	}
 	return s, nil
+}
+
+// downloadCounter counts downloads as the settings say.
+func downloadCounter(o *opened, s *live.Service, log *slog.Logger) *aptrepo.DownloadCounter {
+	return &aptrepo.DownloadCounter{
+		Store: o.db, Key: aptrepo.ClientKey(o.secretKey), Logger: log,
+		Rules: func() aptrepo.DownloadRules {
+			now := s.Current().Downloads
+			return aptrepo.DownloadRules{
+				Enabled: now.Enabled, KeepDays: int(now.KeepDays), ClientIP: aptrepo.AddressForm(now.ClientIP),
+			}
+		},
+	}
 }
 
 // directory is the one of the settings.

@@ -45,6 +45,8 @@ comes from its flag, else from the variable in brackets, else from the file of
       in place of --secret-key-file
   REPOD_SIGNING_KEY_PASSPHRASE, REPOD_SIGNING_KEY_PASSPHRASE_FILE
       opens --signing-key-file
+  AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, each also with _FILE
+      the credentials of an s3:// storage
 SIGTERM lets requests end (30 s); a second one ends the server at once.`,
 		Example: "  repod serve --data-dir /var/lib/repod --distributions bookworm",
 		GroupID: "server",
@@ -197,7 +199,7 @@ func (p *program) serve(ctx context.Context, c serveConfig) error {
 	if err := syscall.Setrlimit(syscall.RLIMIT_CORE, &syscall.Rlimit{}); err != nil {
 		c.log.Warn("core dumps stay possible", "error", err)
 	}
-	if err := c.create(); err != nil {
+	if err := c.create(ctx); err != nil {
 		return err
 	}
 	c.poster = &notify.Poster{Dial: c.dial}
@@ -227,6 +229,8 @@ func (p *program) serve(ctx context.Context, c serveConfig) error {
 	}
 	defer work.pool.Close()
 
+	counter := downloadCounter(o, set, c.log)
+
 	var ready atomic.Bool
 	handler, err := httpapi.New(httpapi.Config{
 		Repo:           o.repo,
@@ -239,6 +243,7 @@ func (p *program) serve(ctx context.Context, c serveConfig) error {
 		OIDC:           c.oidcLogin(set, verifier, o.secretKey),
 		Jobs:           work.runner,
 		Import:         imports,
+		Downloads:      counter,
 		Scanner:        safety.status,
 		UpdateScanner:  len(c.clamavUpdate) > 0,
 		TrustedProxies: c.trustedProxies,
@@ -258,7 +263,7 @@ func (p *program) serve(ctx context.Context, c serveConfig) error {
 	}
 	upkeep, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var loops sync.WaitGroup
-	for _, run := range []func(context.Context) error{o.repo.Run, set.Run, work.relay.Run} {
+	for _, run := range []func(context.Context) error{o.repo.Run, set.Run, work.relay.Run, counter.Run} {
 		loops.Go(func() { _ = run(upkeep) }) // only ever ends with upkeep
 	}
 	defer func() { stop(); loops.Wait() }()

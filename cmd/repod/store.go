@@ -19,7 +19,7 @@ import (
 
 	"github.com/repod-io/repod/aptrepo"
 	"github.com/repod-io/repod/aptrepo/sqlstore"
-	"github.com/repod-io/repod/aptrepo/storage"
+	"github.com/repod-io/repod/aptrepo/storage/s3"
 	"github.com/repod-io/repod/index"
 )
 
@@ -28,7 +28,8 @@ type storeConfig struct {
 	dataDir  string
 	postgres string // URL, or
 	sqlite   string // path of the database
-	files    string // directory
+	files    string // directory, or
+	bucket   *s3.Config
 
 	secretKey      []byte // nil: the one in dataDir
 	signingKeyFile string
@@ -44,7 +45,7 @@ func (s *settings) storeConfig() (c storeConfig, err error) {
 	if err := c.parseDatabase(s.get("database-url")); err != nil {
 		return c, err
 	}
-	if err := c.parseStorage(s.get("storage-url")); err != nil {
+	if err := s.parseStorage(&c); err != nil {
 		return c, err
 	}
 	key, err := s.secret(secretKey)
@@ -83,23 +84,10 @@ func (c *storeConfig) parseDatabase(address string) error {
 	return nil
 }
 
-func (c *storeConfig) parseStorage(address string) error {
-	path, ok := strings.CutPrefix(address, "file:")
-	switch {
-	case address == "":
-		c.files = filepath.Join(c.dataDir, "files")
-	case ok && path != "":
-		c.files = path
-	default:
-		return usagef("--storage-url: want file:PATH")
-	}
-	return nil
-}
-
 // An opened repository, and what must be closed after it.
 type opened struct {
 	repo      *aptrepo.Repo
-	files     *storage.Dir
+	files     files
 	db        *sqlstore.DB
 	secretKey []byte
 	dataDir   string
@@ -111,7 +99,7 @@ func (o *opened) Close() error { return errors.Join(o.db.Close(), o.files.Close(
 // create makes what a first start needs and does not exist yet: the data
 // directory, the secret key, the storage and an empty database that others
 // cannot read.
-func (c *storeConfig) create() error {
+func (c *storeConfig) create(ctx context.Context) error {
 	if err := os.MkdirAll(c.dataDir, 0o700); err != nil {
 		return fmt.Errorf("creating the data directory: %w", err)
 	}
@@ -120,11 +108,9 @@ func (c *storeConfig) create() error {
 			return err
 		}
 	}
-	files, err := storage.OpenDir(c.files)
-	if err != nil {
+	if err := c.createFiles(ctx); err != nil {
 		return err
 	}
-	files.Close()
 	if c.sqlite == "" {
 		return nil
 	}
@@ -150,10 +136,7 @@ func (c *storeConfig) open(ctx context.Context, log *slog.Logger) (*opened, erro
 	if err != nil {
 		return nil, err
 	}
-	if _, err := os.Stat(c.files); err != nil { // OpenDir would create it
-		return nil, fmt.Errorf("no storage there (start repod serve once, or check --storage-url): %w", err)
-	}
-	files, err := storage.OpenDir(c.files)
+	files, err := c.openFiles()
 	if err != nil {
 		return nil, err
 	}

@@ -1,8 +1,10 @@
 package main
 
 import (
+	"context"
 	"io"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -11,6 +13,7 @@ import (
 
 	"github.com/repod-io/repod/aptrepo"
 	"github.com/repod-io/repod/aptrepo/storage"
+	"github.com/repod-io/repod/aptrepo/storage/s3"
 	"github.com/repod-io/repod/auth"
 	"github.com/repod-io/repod/index"
 )
@@ -31,7 +34,7 @@ func testStore(t *testing.T, env map[string]string) storeConfig {
 
 func openStore(t *testing.T, c storeConfig) *opened {
 	t.Helper()
-	if err := c.create(); err != nil {
+	if err := c.create(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	o, err := c.open(t.Context(), slog.New(slog.DiscardHandler))
@@ -162,15 +165,66 @@ func TestStoreSettings(t *testing.T) {
 		{"PostgreSQL", "postgresql://u:p@h/d?x=y", "", func(c storeConfig) bool {
 			return c.postgres == "postgresql://u:p@h/d?x=y" && c.sqlite == ""
 		}},
+		{"bucket", "", "s3://bucket/apt?endpoint=http://h:1&region=r&path_style=true", func(c storeConfig) bool {
+			return c.files == "" && *c.bucket == s3.Config{
+				Bucket: "bucket", Prefix: "apt", Endpoint: "http://h:1", Region: "r", PathStyle: true,
+				AccessKeyID: "AKID", SecretAccessKey: "TOPSECRET",
+			}
+		}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			c := testStore(t, map[string]string{
 				"REPOD_DATABASE_URL": tt.database, "REPOD_STORAGE_URL": tt.storage, "REPOD_SECRET_KEY": strings.Repeat("A", 43),
+				"AWS_ACCESS_KEY_ID": "AKID", "AWS_SECRET_ACCESS_KEY_FILE": writeFile(t, "secret", "TOPSECRET\n", 0o600),
 			})
 			if !tt.check(c) {
 				t.Errorf("%+v", c)
 			}
 		})
+	}
+}
+
+// What is wrong with a bucket's settings is said without its secrets.
+func TestBucketSettingsRefused(t *testing.T) {
+	const address = "s3://bucket/apt?endpoint=http://127.0.0.1:1&path_style=true"
+	good := map[string]string{"AWS_ACCESS_KEY_ID": "AKID", "AWS_SECRET_ACCESS_KEY": "TOPSECRET", "REPOD_STORAGE_URL": address}
+	for name, tt := range map[string]struct {
+		change map[string]string
+		says   string
+	}{
+		"no key":          {map[string]string{"AWS_ACCESS_KEY_ID": ""}, "AWS_ACCESS_KEY_ID_FILE"},
+		"no secret":       {map[string]string{"AWS_SECRET_ACCESS_KEY": ""}, "AWS_SECRET_ACCESS_KEY_FILE"},
+		"twice":           {map[string]string{"AWS_SECRET_ACCESS_KEY_FILE": "/x"}, "keep one"},
+		"no such file":    {map[string]string{"AWS_SECRET_ACCESS_KEY": "", "AWS_SECRET_ACCESS_KEY_FILE": "/no/such"}, "/no/such"},
+		"line in secret":  {map[string]string{"AWS_SECRET_ACCESS_KEY": "TOP\nSECRET"}, "control characters"},
+		"in the address":  {map[string]string{"REPOD_STORAGE_URL": "s3://AKID:TOPSECRET@bucket"}, "do not belong"},
+		"bucket":          {map[string]string{"REPOD_STORAGE_URL": "s3://B"}, "bucket"},
+		"unknown setting": {map[string]string{"REPOD_STORAGE_URL": address + "&secret=TOPSECRET"}, "unknown parameter"},
+	} {
+		env := maps.Clone(good)
+		maps.Copy(env, tt.change)
+		s, err := testSettings(t, env)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = s.storeConfig()
+		if err == nil || !strings.Contains(err.Error(), tt.says) || strings.Contains(err.Error(), "SECRET\n") || strings.Contains(err.Error(), "TOPSECRET") {
+			t.Errorf("%s: error %v, want %q", name, err, tt.says)
+		}
+	}
+}
+
+// A start with a bucket that does not work ends with what to check.
+func TestBucketAway(t *testing.T) {
+	c := testStore(t, map[string]string{
+		"REPOD_STORAGE_URL": "s3://bucket?endpoint=http://127.0.0.1:1&path_style=true",
+		"AWS_ACCESS_KEY_ID": "AKID", "AWS_SECRET_ACCESS_KEY": "TOPSECRET",
+	})
+	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer cancel()
+	err := c.create(ctx)
+	if err == nil || !strings.Contains(err.Error(), "--storage-url") || strings.Contains(err.Error(), "TOPSECRET") {
+		t.Errorf("%v", err)
 	}
 }

@@ -249,12 +249,20 @@ func viewNamed(p *probe) {
 // unless arch is ”."
 func viewDescribed(p *probe) {
 	p.distributions("jammy", "noble")
-	var specs, want []string
-	for i := range 450 { // more than are read at a time
-		specs = append(specs, fmt.Sprintf("p%03d 1 amd64 @jammy/main", 449-i))
-		want = append(want, fmt.Sprintf("p%03d 1 amd64", i))
-	}
-	p.stock(specs...)
+	var want []string
+	p.update(func(tx aptrepo.Tx) error {
+		for i := range 450 { // more than are read at a time
+			want = append(want, fmt.Sprintf("p%03d 1 amd64", i))
+			a := made(fmt.Sprintf("p%03d 1 amd64", 449-i))
+			if err := tx.InsertArtifact(a); err != nil {
+				return err
+			}
+			if _, _, err := tx.AddPublication(a.ID, publication("jammy/main", 0)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 	p.equal("many", describedLabels(p.described("jammy", "", 0)), want)
 	ids := p.stock("z 1.10 amd64 @noble/main @noble/extra", "z 1.9 amd64 @noble/main", "z 1.9 arm64 @noble/main", "y 1 all @noble/extra", "x 1 all")
 	all := []string{"y 1 all", "z 1.10 amd64", "z 1.9 amd64", "z 1.9 arm64"}

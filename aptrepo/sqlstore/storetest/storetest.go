@@ -39,7 +39,8 @@ func Run(t *testing.T, open func(t *testing.T) aptrepo.Store) {
 // Checks returns all rules.
 func Checks() []Check {
 	var all []Check
-	for _, group := range [][]rule{updateRules, artifactRules, publicationRules, listingRules, generationRules, recordRules, safetyRules, postureRules, billRules} {
+	for _, group := range [][]rule{updateRules, artifactRules, publicationRules, listingRules, generationRules, recordRules, safetyRules, postureRules, billRules,
+		downloadRules, overviewRules, retentionRules} {
 		for _, r := range group {
 			all = append(all, Check{r.name, func(ctx context.Context, s aptrepo.Store) error {
 				p := &probe{ctx: ctx, s: s}

@@ -548,7 +548,7 @@ func (b *batching) Update(ctx context.Context, fn func(aptrepo.Tx) error) error 
 // Each rule finds a fault, and lets a store without faults pass.
 func TestChecks(t *testing.T) {
 	faults := make(map[string]func(aptrepo.Store) aptrepo.Store)
-	for _, b := range slices.Concat(broken, brokenSafety, brokenBills) {
+	for _, b := range slices.Concat(broken, brokenSafety, brokenBills, brokenDownloads, brokenRetention) {
 		faults[b.check] = b.store
 	}
 	for _, c := range storetest.Checks() {

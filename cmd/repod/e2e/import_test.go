@@ -174,6 +174,7 @@ func TestImportDebian(t *testing.T) {
 	t.Run("pull-through", func(t *testing.T) { pullThrough(t, s, d.programs) })
 	t.Run("programs", func(t *testing.T) { importPrograms(t, s, token, d.programs) })
 	t.Run("system", func(t *testing.T) { importSystem(t, s, token, d.minimal) })
+	t.Run("bills", func(t *testing.T) { bills(t, s, token, len(d.minimal)) })
 	s.stop(t)
 	files := make(map[string]bool) // some are in both sets
 	for _, f := range slices.Concat(d.minimal, d.programs) {

@@ -69,8 +69,15 @@ func serveArgs(dir string, args []string) []string {
 		"--rate-limits", "off", "--log-format", "text"}, args...)
 }
 
+// serverEnv has the credentials of a bucket, too, when a test has set them.
 func serverEnv() []string {
-	return []string{"PATH=" + os.Getenv("PATH"), "REPOD_ADMIN_PASSWORD=" + adminPassword}
+	env := []string{"PATH=" + os.Getenv("PATH"), "REPOD_ADMIN_PASSWORD=" + adminPassword}
+	for _, name := range []string{"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY_FILE"} {
+		if value := os.Getenv(name); value != "" {
+			env = append(env, name+"="+value)
+		}
+	}
+	return env
 }
 
 // follow copies the server's messages to the log and tells the address that
