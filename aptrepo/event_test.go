@@ -243,11 +243,13 @@ func TestEventsOfPublication(t *testing.T) {
 func TestEventsOfTheScanner(t *testing.T) {
 	g := newGuarded(t)
 	l := listen(g.fixture)
-	other := *g
-	other.fixture = &fixture{clock: g.clock, files: g.files, ctx: g.ctx, Repo: &aptrepo.Repo{
-		Storage: g.Storage, Store: g.Store, Now: g.Now, Logger: g.Logger, Scanners: g.Scanners, Matcher: g.Matcher,
-		OnEvent: g.OnEvent, Messages: g.Messages,
-	}}
+	server := func() *guarded {
+		return &guarded{&fixture{clock: g.clock, files: g.files, ctx: g.ctx, Repo: &aptrepo.Repo{
+			Storage: g.Storage, Store: g.Store, Now: g.Now, Logger: g.Logger, Scanners: g.Scanners, Matcher: g.Matcher,
+			OnEvent: g.OnEvent, Messages: g.Messages,
+		}}, g.dog, g.known}
+	}
+	other := server()
 	n := 0
 	upload := func(g *guarded) {
 		t.Helper()
@@ -267,17 +269,25 @@ func TestEventsOfTheScanner(t *testing.T) {
 	}
 	const outage = "scanner.unavailable told to"
 	const indexed = "package.indexed tool:indexed scan:allow jammy main jammy"
-	uploads(scan.Failed, g, g, &other, g)
+	uploads(scan.Failed, g, g, other, g)
 	l.want(t, "an outage", outage)
 	if l.last.Actor != "system" {
 		t.Errorf("by %s", l.last.Actor)
 	}
-	uploads("", &other)
-	uploads(scan.Failed, &other, g)
+	uploads("", other)
+	uploads(scan.Failed, other, g)
 	l.want(t, "one that only the other saw end", indexed, outage)
-	uploads("", g, &other)
+	uploads("", g, other)
 	uploads(scan.Failed, g)
 	l.want(t, "another one", indexed, indexed, outage)
+	uploads("", other) // which saw nothing of that outage
+	uploads(scan.Failed, other)
+	l.want(t, "one after an end that only the other saw", indexed, outage)
+	uploads(scan.Failed, server())
+	l.want(t, "a server that is started in it")
+	uploads("", g)
+	uploads(scan.Failed, server())
+	l.want(t, "one after a restart", indexed, outage)
 }
 
 // Whatever call to storage fails: there is a message when there is a record, and

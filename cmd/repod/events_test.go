@@ -218,10 +218,18 @@ func TestEventsWanted(t *testing.T) {
 	}
 }
 
-// Each operator gets each mail once, also when another's is refused for a while.
+// Each operator gets each mail once, also when another's is refused for a while,
+// and when handing them out breaks off and is done again.
 func TestOperatorMail(t *testing.T) {
 	d := newDesk(t, func(int) (int, error) { return 200, nil })
 	d.set.Webhook.Enabled = false
+	hand, calls := d.mailTo, 0
+	d.mailTo = func(ctx context.Context, n notify.Notice, key string) error {
+		if calls++; calls == 2 {
+			return errors.New("the database is away")
+		}
+		return hand(ctx, n, key)
+	}
 	d.tell(t, aptrepo.Event{Kind: aptrepo.EventPackagePending, Artifact: nginx, Actor: "ann"})
 	d.eventually(t, "all mails", func() bool { return len(d.mails) >= 4 })
 	d.mu.Lock()
