@@ -62,6 +62,9 @@ func (f *fixture) bill(t testing.TB, q aptrepo.BillQuery) ([]byte, aptrepo.Bill)
 	if err := sbomtest.CheckReferences(doc.Bytes()); err != nil {
 		t.Errorf("%s: %v", q.Format, err)
 	}
+	if err := sbomtest.Validate(doc.Bytes()); err != nil && !errors.Is(err, sbomtest.ErrNoSchema) {
+		t.Errorf("%s: %v", q.Format, err)
+	}
 	if tag, err := f.BillTag(f.ctx, q); err != nil || tag != out.Tag {
 		t.Errorf("BillTag: %q, %v, want %q", tag, err, out.Tag)
 	}
@@ -214,6 +217,9 @@ func TestPackageSBOM(t *testing.T) {
 			check = sbomtest.CheckReferences
 		}
 		if err := check(doc.Bytes()); err != nil {
+			t.Error(err)
+		}
+		if err := sbomtest.Validate(doc.Bytes()); err != nil && !errors.Is(err, sbomtest.ErrNoSchema) {
 			t.Error(err)
 		}
 		return doc.Bytes()

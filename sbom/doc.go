@@ -86,9 +86,9 @@
 // lead to them. In a flat document there is nothing but the packages, and it
 // describes them. A package that depends on nothing depends on NONE, one whose
 // dependencies are not all known on NOASSERTION. Properties are lines of the
-// package's comment, and so is the distributor, repod:distributor. Of a vulnerability there are the addresses, as external
-// references of the category SECURITY, with its ID and the state of its analysis as
-// their comment.
+// package's comment, and so is the distributor, repod:distributor. Of a
+// vulnerability there are the addresses, as external references of the category
+// SECURITY, with its ID and the state of its analysis as their comment.
 //
 // # NTIA and BSI
 //

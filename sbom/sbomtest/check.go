@@ -1,7 +1,7 @@
 // Package sbomtest checks documents that package sbom has written, for tests of
-// programs that give it their packages. It finds what the formats' JSON schemas
+// programs that give it their packages. Check finds what the formats' JSON schemas
 // do not: references to nothing, two elements of one name, missing elements of
-// NTIA and BSI. It does not replace the schemas.
+// NTIA and BSI. Validate holds documents to the schemas, where there are copies.
 package sbomtest
 
 import (

@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"encoding/json"
+	"errors"
 	"testing"
 
 	"github.com/repod-io/repod/sbom/sbomtest"
@@ -14,6 +15,9 @@ func bills(t *testing.T, s *server, token string, packages int) {
 	for _, format := range []string{"cyclonedx", "spdx"} {
 		doc := []byte(output(t, client(t.Context(), t, s, token, "sbom", "-d", "bookworm", "--format", format)))
 		if err := sbomtest.CheckReferences(doc); err != nil {
+			t.Errorf("%s: %v", format, err)
+		}
+		if err := sbomtest.Validate(doc); err != nil && !errors.Is(err, sbomtest.ErrNoSchema) {
 			t.Errorf("%s: %v", format, err)
 		}
 		again := output(t, client(t.Context(), t, s, token, "sbom", "-d", "bookworm", "--format", format))
