@@ -3,6 +3,7 @@ package index
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -152,4 +153,35 @@ func TestGPGImport(t *testing.T) {
 			t.Errorf("signed by gpg with %s: %q, %v", hash, got, err)
 		}
 	}
+}
+
+// The armour of a signature ends where its base64 has no padding, too: gpgv of
+// Debian 12 does not find that end without a checksum, and apt then refuses the
+// file.
+func TestGPGVUnpadded(t *testing.T) {
+	path := needProgram(t, "gpgv")
+	k := makeKey(t, KeyOptions{})
+	s := &OpenPGP{Keys: []*Key{k}}
+	for i := range 20_000 {
+		signed, err := s.ClearSign(t.Context(), fmt.Appendf(nil, "Date: %d\n", i))
+		if err != nil {
+			t.Fatal(err)
+		}
+		lines := bytes.Split(signed, []byte{'\n'})
+		if n := len(lines); !bytes.HasPrefix(lines[n-3], []byte{'='}) || len(lines[n-3]) != 5 {
+			t.Fatalf("no checksum:\n%s", signed)
+		} else if bytes.HasSuffix(lines[n-4], []byte{'='}) {
+			continue
+		}
+		dir := t.TempDir()
+		file, ring := filepath.Join(dir, "InRelease"), filepath.Join(dir, "ring.gpg")
+		if err := errors.Join(os.WriteFile(file, signed, 0o600), os.WriteFile(ring, k.ring().Binary(), 0o600)); err != nil {
+			t.Fatal(err)
+		}
+		if out, err := exec.Command(path, "--homedir", dir, "--keyring", ring, file).CombinedOutput(); err != nil {
+			t.Errorf("%v: %s\n%s", err, out, signed)
+		}
+		return
+	}
+	t.Error("no signature was without padding")
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/ProtonMail/go-crypto/openpgp"
@@ -96,6 +97,37 @@ func (s *OpenPGP) ClearSign(ctx context.Context, release []byte) ([]byte, error)
 	}
 	if err := w.Close(); err != nil {
 		return nil, fmt.Errorf("clear-signing: %w", err)
+	}
+	signed, err := withChecksum(out.Bytes())
+	if err != nil {
+		return nil, fmt.Errorf("clear-signing: %w", err)
+	}
+	return signed, nil
+}
+
+// withChecksum gives the signature of a clear-signed text the checksum of its
+// armour. RFC 9580, section 6.1, does without, and so does the library; but GnuPG
+// 2.2, which apt asks, finds the end of the signature by it, or by the padding
+// before it, which one in 128 has not.
+func withChecksum(signed []byte) ([]byte, error) {
+	at := bytes.LastIndex(signed, []byte("-----BEGIN "+openpgp.SignatureType))
+	if at < 0 {
+		return nil, errors.New("the text has no signature")
+	}
+	block, err := armor.Decode(bytes.NewReader(signed[at:]))
+	if err != nil {
+		return nil, err
+	}
+	out := bytes.NewBuffer(slices.Clone(signed[:at]))
+	w, err := armor.Encode(out, openpgp.SignatureType, nil)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := io.Copy(w, block.Body); err != nil {
+		return nil, err
+	}
+	if err := w.Close(); err != nil {
+		return nil, err
 	}
 	out.WriteByte('\n')
 	return out.Bytes(), nil
