@@ -2,6 +2,7 @@ package aptrepo
 
 import (
 	"cmp"
+	"net/url"
 	"slices"
 	"time"
 
@@ -101,6 +102,12 @@ func (a *Artifact) PublishedIn(codename string) bool {
 		}
 	}
 	return false
+}
+
+// URL returns where the artifact's file is fetched, if it is published: base is what
+// clients call the server, without a slash at its end.
+func (a *Artifact) URL(base string) string {
+	return base + "/apt/" + (&url.URL{Path: a.Filename}).EscapedPath()
 }
 
 // publishedIn notes a publication in its place.

@@ -22,6 +22,9 @@ type Licence struct {
 	In string
 }
 
+// known reports whether a copyright file was found.
+func (l *Licence) known() bool { return l.SHA256 != "" || l.In != "" }
+
 // A LicenceRef is a licence that SPDX has no name for.
 type LicenceRef struct {
 	ID   string // "LicenseRef-..." in expressions

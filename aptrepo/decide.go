@@ -215,7 +215,7 @@ func (c *changing) openFindings() []string {
 
 // places are where the artifact is published, or to be published.
 func (c *changing) places() []Publication {
-	if c.before.published() {
+	if c.before.Published() {
 		return c.artifact.Publications
 	}
 	return c.targets
@@ -303,9 +303,9 @@ func (c *changing) moveFile(ctx context.Context) error {
 		body.Close()
 	}
 	switch {
-	case a.Status.published() == !held:
+	case a.Status.Published() == !held:
 		return nil
-	case !a.Status.published():
+	case !a.Status.Published():
 		return c.copyFile(ctx, heldName(a.SHA256))
 	}
 	// As a new package finds its place in the pool.
@@ -469,14 +469,14 @@ func (c *changing) verdictOn(findings []scan.Finding, places []Publication) Verd
 func (c *changing) place(tx Tx, last map[string]int64) error {
 	a := &c.artifact
 	switch {
-	case c.before.published() && !a.Status.published():
+	case c.before.Published() && !a.Status.Published():
 		if err := takeOutEverywhere(tx, *a, last); err != nil {
 			return err
 		}
 		c.targets = a.Publications
 		a.Publications = nil
 		return tx.SetTargets(a.ID, c.targets)
-	case !c.before.published() && a.Status.published():
+	case !c.before.Published() && a.Status.Published():
 		for _, p := range c.targets {
 			d, err := tx.Distribution(p.Distribution)
 			if errors.Is(err, ErrUnknownDistribution) {

@@ -255,9 +255,6 @@ func (out *assessment) rule(p scan.Policy) {
 	}
 }
 
-// published reports whether artifacts of a status are.
-func (s Status) published() bool { return s == Indexed || s == Accepted }
-
 // heldPrefix begins the keys of files that are held back.
 const heldPrefix = "held/"
 

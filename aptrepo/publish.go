@@ -293,7 +293,7 @@ func (in *incoming) conflict(existing string, deleted bool) error {
 // goes where nobody can fetch it.
 func (in *incoming) store(ctx context.Context) (func(), error) {
 	a := &in.artifact
-	if !a.Status.published() {
+	if !a.Status.Published() {
 		return in.hold(ctx)
 	}
 	plain := poolName(a)
@@ -401,7 +401,7 @@ func (in *incoming) record(ctx context.Context) (Published, int64, error) {
 		if out.Scan, err = in.summary(tx, a.ID); err != nil {
 			return err
 		}
-		if !a.Status.published() {
+		if !a.Status.Published() {
 			out.New = true
 			if err := in.target(tx, a.ID); err != nil {
 				return err
@@ -500,8 +500,10 @@ func (in *incoming) recordArtifact(tx Tx) (Artifact, error) {
 	if err := tx.InsertArtifact(&a); err != nil {
 		return Artifact{}, err
 	}
-	if err := tx.PutLicence(a.ID, in.licence); err != nil {
-		return Artifact{}, err
+	if in.licence.known() {
+		if err := tx.PutLicence(a.ID, in.licence); err != nil {
+			return Artifact{}, err
+		}
 	}
 	return a, tx.PutScan(a.ID, in.found.scan)
 }

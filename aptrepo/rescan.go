@@ -280,7 +280,7 @@ func (c *changing) follow(reason string) {
 	stop := strict == Review || strict == Block
 	byCVE := c.artifact.StatusReason == ReasonCVE || c.artifact.StatusReason == ReasonScanner
 	switch {
-	case c.before.published() && stop:
+	case c.before.Published() && stop:
 		c.set(PendingReview, reason, "")
 	case c.before == PendingReview && !stop:
 		c.set(Indexed, "", "")

@@ -146,7 +146,7 @@ func (b *biller) packageOf(one *Described) sbom.Package {
 	if len(a.Publications) > 0 {
 		p.Filename = path.Base(a.Filename)
 		if b.base != "" {
-			p.Download = b.base + "/apt/" + escapedPath(a.Filename)
+			p.Download = a.URL(b.base)
 		}
 	}
 	for _, c := range one.Scan.Components {
@@ -189,9 +189,6 @@ func (b *biller) purl(name, version, arch string) string {
 
 // escaped encodes what has a meaning in package URLs, or may not be in them.
 func escaped(s string) string { return strings.ReplaceAll(url.QueryEscape(s), "+", "%20") }
-
-// escapedPath encodes a path in the way of clients of APT.
-func escapedPath(name string) string { return (&url.URL{Path: name}).EscapedPath() }
 
 // byTeam is what names of maintainers have that are no persons.
 var byTeam = regexp.MustCompile(`(?i)\b(team|maintainers?|developers?|group|packagers?|project|inc|ltd|gmbh|llc|corp|foundation|packaging)\b`)

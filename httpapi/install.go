@@ -3,7 +3,6 @@ package httpapi
 import (
 	"fmt"
 	"net/http"
-	"net/url"
 	"strings"
 
 	"github.com/repod-io/repod/aptrepo"
@@ -137,5 +136,3 @@ func shellWord(s string) string {
 	}
 	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 }
-
-func escapePath(p string) string { return (&url.URL{Path: p}).EscapedPath() }

@@ -196,7 +196,7 @@ func newArtifact(art *aptrepo.Artifact, siblings []aptrepo.Artifact, base string
 		out.Publications = append(out.Publications, publicationJSON{p.Distribution, p.Component, timestamp(p.PublishedAt)})
 	}
 	if len(art.Publications) > 0 {
-		url := base + "/apt/" + escapePath(art.Filename)
+		url := art.URL(base)
 		out.Filename, out.DownloadURL = &art.Filename, &url
 	}
 	return out, nil

@@ -208,26 +208,20 @@ func enumeration(op string, parts []tree) (tree, bool) {
 	return tree{op: op, parts: parts}, true
 }
 
-func (p *fieldParser) or(depth int) (tree, bool) {
-	part, ok := p.and(depth)
-	parts := []tree{part}
-	for ok && operator(p.peek()) == opOr {
-		p.operator()
-		part, ok = p.and(depth)
-		parts = append(parts, part)
-	}
-	return treeOf(opOr, parts), ok
-}
+func (p *fieldParser) or(depth int) (tree, bool) { return p.joined(opOr, depth, p.and) }
 
-func (p *fieldParser) and(depth int) (tree, bool) {
-	part, ok := p.name(depth)
+func (p *fieldParser) and(depth int) (tree, bool) { return p.joined(opAnd, depth, p.name) }
+
+// joined parses what an operator joins.
+func (p *fieldParser) joined(op string, depth int, next func(depth int) (tree, bool)) (tree, bool) {
+	part, ok := next(depth)
 	parts := []tree{part}
-	for ok && operator(p.peek()) == opAnd {
+	for ok && operator(p.peek()) == op {
 		p.operator()
-		part, ok = p.name(depth)
+		part, ok = next(depth)
 		parts = append(parts, part)
 	}
-	return treeOf(opAnd, parts), ok
+	return treeOf(op, parts), ok
 }
 
 // name parses a name, of several words if need be, or what is in parentheses.
