@@ -1,16 +1,13 @@
 package main
 
 import (
-	"encoding/base64"
 	"encoding/json"
 	"io"
 	"net/http"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/repod-io/repod/aptrepo/sqlstore/pgtest"
 	"github.com/repod-io/repod/deb/debtest"
 )
 
@@ -59,18 +56,7 @@ func do(t *testing.T, req *http.Request) string {
 // Two servers of one database count together, and a server that ends has written
 // what it counted. Both follow the settings.
 func TestDownloadsOfTwoServers(t *testing.T) {
-	dsn, files := pgtest.Database(t), t.TempDir()
-	start := func() *testServer {
-		dir := t.TempDir()
-		env := []string{"REPOD_ADMIN_PASSWORD=" + testPassword, "REPOD_DATABASE_URL=" + dsn,
-			"REPOD_SECRET_KEY=" + base64.StdEncoding.EncodeToString(make([]byte, secretKeySize))}
-		s, err := launch(dir, filepath.Join(dir, "log"), env, "--storage-url", "file:"+files, "--distributions", "jammy")
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { _ = s.cmd.Process.Kill() })
-		return s
-	}
+	start := sharing(t)
 	first, second := start(), start()
 	token, err := makeToken(first.url, "admin", testPassword)
 	if err != nil {

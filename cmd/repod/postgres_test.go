@@ -17,16 +17,16 @@ import (
 	"github.com/repod-io/repod/deb/debtest"
 )
 
-// Two servers with one PostgreSQL database and one directory of files are one
-// repository: a session of one holds at the other, and so does what was
-// published.
-func TestTwoServersOnPostgres(t *testing.T) {
-	dsn := pgtest.Database(t)
-	files := t.TempDir()
-	key := base64.StdEncoding.EncodeToString(make([]byte, secretKeySize))
-	start := func() *testServer {
+// sharing returns what starts servers of one database, with one directory of files
+// and one secret key.
+func sharing(t *testing.T) (start func() *testServer) {
+	t.Helper()
+	dsn, files := pgtest.Database(t), t.TempDir()
+	return func() *testServer {
+		t.Helper()
 		dir := t.TempDir()
-		env := []string{"REPOD_ADMIN_PASSWORD=" + testPassword, "REPOD_SECRET_KEY=" + key, "REPOD_DATABASE_URL=" + dsn}
+		env := []string{"REPOD_ADMIN_PASSWORD=" + testPassword, "REPOD_DATABASE_URL=" + dsn,
+			"REPOD_SECRET_KEY=" + base64.StdEncoding.EncodeToString(make([]byte, secretKeySize))}
 		s, err := launch(dir, filepath.Join(dir, "log"), env, "--storage-url", "file:"+files, "--distributions", "jammy")
 		if err != nil {
 			t.Fatal(err)
@@ -34,6 +34,13 @@ func TestTwoServersOnPostgres(t *testing.T) {
 		t.Cleanup(func() { _ = s.cmd.Process.Kill() })
 		return s
 	}
+}
+
+// Two servers with one PostgreSQL database and one directory of files are one
+// repository: a session of one holds at the other, and so does what was
+// published.
+func TestTwoServersOnPostgres(t *testing.T) {
+	start := sharing(t)
 	first, second := start(), start()
 	token, err := makeToken(first.url, "uploader", testPassword)
 	if err != nil {
