@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
 	"strings"
 	"time"
 
@@ -21,8 +20,8 @@ const (
 	billPrefix = "bills/"
 )
 
-// billFiles are how the files of bills end, by format.
-var billFiles = map[sbom.Format]string{sbom.CycloneDX: ".cdx.json", sbom.SPDX: ".spdx.json"}
+// billFormats are those of published bills.
+var billFormats = []sbom.Format{sbom.CycloneDX, sbom.SPDX}
 
 // PublishBills puts the bill of each distribution into the APT tree, in both
 // formats, with signatures by the repository's keys: "CODENAME.cdx.json",
@@ -35,14 +34,22 @@ func (r *Repo) PublishBills(ctx context.Context, q BillQuery) error {
 	if err != nil {
 		return err
 	}
+	keys, err := r.Keys(ctx)
+	if err != nil {
+		return err
+	}
+	signers := ""
+	for _, k := range keys.Keys {
+		signers += "\n" + k.Fingerprint + " " + string(k.State)
+	}
 	var errs []error
 	wanted := make(map[string]bool)
 	for _, d := range all {
-		for format, ending := range billFiles {
+		for _, format := range billFormats {
 			one := BillQuery{Format: format, Distribution: d.Codename, BaseURL: q.BaseURL, Author: q.Author, ToolVersion: q.ToolVersion, TempDir: q.TempDir}
-			key := billPrefix + d.Codename + ending
+			key := billPrefix + d.Codename + format.Extension()
 			wanted[key], wanted[key+".asc"], wanted[key+".tag"] = true, true, true
-			if err := r.publishBill(ctx, key, one); err != nil {
+			if err := r.publishBill(ctx, key, signers, one); err != nil {
 				errs = append(errs, fmt.Errorf("bill of %s: %w", d.Codename, err))
 			}
 		}
@@ -68,46 +75,29 @@ func (r *Repo) removeBills(ctx context.Context, but map[string]bool) error {
 	return nil
 }
 
-// publishBill makes one bill, unless the one that is there has the same tag. The
-// tag is written last: what is interrupted is done again.
-func (r *Repo) publishBill(ctx context.Context, key string, q BillQuery) error {
-	keys, err := r.Keys(ctx)
-	if err != nil {
-		return err
-	}
+// publishBill makes one bill, unless the one that is there has the same tag and
+// signers. The tag is written last: what is interrupted is done again.
+func (r *Repo) publishBill(ctx context.Context, key, signers string, q BillQuery) error {
 	tag, err := r.BillTag(ctx, q)
 	if err != nil {
 		return err
 	}
-	var signers []string
-	for _, k := range keys.Keys {
-		signers = append(signers, k.Fingerprint+" "+string(k.State))
-	}
-	tag += "\n" + strings.Join(signers, "\n")
+	tag += signers
 	if there, err := r.readSmall(ctx, key+".tag"); err != nil || there == tag {
 		return err
 	}
-	file, err := os.CreateTemp(q.TempDir, "repod-bill-*")
-	if err != nil {
+	var doc bytes.Buffer // a signature is made of all of it
+	if _, err := r.SBOM(ctx, &doc, q); err != nil {
 		return err
 	}
-	defer os.Remove(file.Name())
-	defer file.Close()
-	if _, err := r.SBOM(ctx, file, q); err != nil {
-		return err
-	}
-	doc, err := io.ReadAll(io.NewSectionReader(file, 0, 1<<40))
-	if err != nil {
-		return err
-	}
-	signature, err := r.SignDetached(ctx, doc)
+	signature, err := r.SignDetached(ctx, doc.Bytes())
 	if err != nil {
 		return err
 	}
 	for _, part := range []struct {
 		key  string
 		body []byte
-	}{{key, doc}, {key + ".asc", signature}, {key + ".tag", []byte(tag)}} {
+	}{{key, doc.Bytes()}, {key + ".asc", signature}, {key + ".tag", []byte(tag)}} {
 		if err := r.Storage.Put(ctx, part.key, bytes.NewReader(part.body)); err != nil {
 			return storageError(err)
 		}
@@ -133,8 +123,8 @@ func (r *Repo) readSmall(ctx context.Context, key string) (string, error) {
 // of its signature.
 func billFile(name string) bool {
 	name = strings.TrimSuffix(name, ".asc")
-	for _, ending := range billFiles {
-		if codename, ok := strings.CutSuffix(name, ending); ok {
+	for _, format := range billFormats {
+		if codename, ok := strings.CutSuffix(name, format.Extension()); ok {
 			return validCodename(codename)
 		}
 	}
@@ -151,16 +141,20 @@ func (r *Repo) openBill(ctx context.Context, name string) (*File, error) {
 	return f, nil
 }
 
-// runBills publishes bills, or withdraws them, as Repo.Bills says, until ctx ends.
+// runBills publishes bills, or withdraws them once, as Repo.Bills says, until ctx
+// ends.
 func (r *Repo) runBills(ctx context.Context) {
 	tick := time.NewTicker(billInterval)
 	defer tick.Stop()
+	withdrawn := false
 	for {
 		var err error
 		if q, publish := r.Bills(); publish {
+			withdrawn = false
 			err = r.PublishBills(ctx, q)
-		} else {
+		} else if !withdrawn {
 			err = r.WithdrawBills(ctx)
+			withdrawn = err == nil
 		}
 		if err != nil && ctx.Err() == nil {
 			r.logger().ErrorContext(ctx, "the bills of materials could not be published", "error", err)

@@ -102,11 +102,6 @@ func (t *billTag) String() string {
 // should not be a slow client. After an error what was written is no bill.
 // ErrUnknownDistribution.
 func (r *Repo) SBOM(ctx context.Context, w io.Writer, q BillQuery) (Bill, error) {
-	if q.Distribution != "" {
-		if _, err := r.distribution(ctx, q.Distribution); err != nil {
-			return Bill{}, err
-		}
-	}
 	var out Bill
 	err := r.Store.View(ctx, func(v View) error {
 		all, err := v.Distributions()
@@ -115,6 +110,9 @@ func (r *Repo) SBOM(ctx context.Context, w io.Writer, q BillQuery) (Bill, error)
 		}
 		if q.Distribution != "" {
 			all = slices.DeleteFunc(all, func(d Distribution) bool { return d.Codename != q.Distribution })
+			if len(all) == 0 {
+				return ErrUnknownDistribution
+			}
 		}
 		out, err = writeBill(ctx, w, v, q, all)
 		return err

@@ -25,9 +25,6 @@ import (
 // transaction and a processor for as long as it takes; others wait.
 const billsAtOnce = 2
 
-// extensions are those of the formats' files.
-var extensions = map[sbom.Format]string{sbom.CycloneDX: ".cdx.json", sbom.SPDX: ".spdx.json"}
-
 // billQuery reads the parameters of all bills.
 func (a *api) billQuery(c *call) (aptrepo.BillQuery, *query) {
 	q := newQuery(c.Request)
@@ -47,20 +44,22 @@ func (a *api) exportSBOM(c *call) error {
 	if err := q.err(); err != nil {
 		return err
 	}
-	tag, err := a.Repo.BillTag(c.Context(), bill)
-	if err != nil {
-		return err
-	}
-	if unchanged(c.Request, tag) {
-		c.w.Header().Set("ETag", etagOf(tag, false))
-		c.w.WriteHeader(http.StatusNotModified)
-		return nil
+	if c.Header.Get("If-None-Match") != "" {
+		tag, err := a.Repo.BillTag(c.Context(), bill)
+		if err != nil {
+			return err
+		}
+		if unchanged(c.Request, tag) {
+			c.w.Header().Set("ETag", etagOf(tag, false))
+			c.w.WriteHeader(http.StatusNotModified)
+			return nil
+		}
 	}
 	name := "sbom"
 	if bill.Distribution != "" {
 		name += "-" + bill.Distribution
 	}
-	return a.sendBill(c, name+extensions[bill.Format], func(w io.Writer) (aptrepo.Bill, error) { return a.Repo.SBOM(c.Context(), w, bill) })
+	return a.sendBill(c, name+bill.Format.Extension(), func(w io.Writer) (aptrepo.Bill, error) { return a.Repo.SBOM(c.Context(), w, bill) })
 }
 
 // packageSBOM answers with the bill of one artifact.
@@ -70,7 +69,7 @@ func (a *api) packageSBOM(c *call) error {
 	if err := q.err(); err != nil {
 		return err
 	}
-	return a.sendBill(c, s.Name+"-sbom"+extensions[bill.Format], func(w io.Writer) (aptrepo.Bill, error) {
+	return a.sendBill(c, s.Name+"-sbom"+bill.Format.Extension(), func(w io.Writer) (aptrepo.Bill, error) {
 		return a.Repo.PackageSBOM(c.Context(), w, s, bill)
 	})
 }

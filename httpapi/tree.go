@@ -187,7 +187,7 @@ func contentTypeOf(name string, immutable bool) string {
 	case ".gpg", ".asc":
 		return "application/pgp-signature"
 	case ".json":
-		if strings.HasSuffix(name, extensions[sbom.SPDX]) {
+		if strings.HasSuffix(name, sbom.SPDX.Extension()) {
 			return "application/spdx+json"
 		}
 		return "application/vnd.cyclonedx+json"

@@ -99,6 +99,18 @@ type Root struct {
 // out.
 type Hashes struct{ MD5, SHA1, SHA256, SHA512 string }
 
+// Extension returns how names of files in the format end: ".cdx.json",
+// ".spdx.json"; "" for an unknown format.
+func (f Format) Extension() string {
+	switch f {
+	case CycloneDX:
+		return ".cdx.json"
+	case SPDX:
+		return ".spdx.json"
+	}
+	return ""
+}
+
 // MediaType returns the media type of the document.
 func (d *Document) MediaType() string {
 	if d.Format == SPDX {
