@@ -126,7 +126,8 @@ type Query struct {
 // Found is a package that a search found: the newest version (in dpkg's order)
 // of its name, architecture and source. Those whose name is Q come first, then
 // those whose name begins with it, those whose name has it, and those whose
-// synopsis has it; then by name, newer versions, architecture and source.
+// synopsis has it; then by name (first without regard to case), newer versions,
+// architecture and source.
 type Found struct {
 	Package
 	SyncedAt time.Time // LastSync of its source

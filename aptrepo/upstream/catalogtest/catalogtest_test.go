@@ -254,6 +254,12 @@ var broken = []struct {
 		return list
 	}}},
 	{"SearchCase", fault{found: func(q upstream.Query, list []upstream.Found) []upstream.Found {
+		if q.Q == "" {
+			slices.SortStableFunc(list, func(a, b upstream.Found) int { return strings.Compare(a.Name, b.Name) })
+		}
+		return list
+	}}},
+	{"SearchCase", fault{found: func(q upstream.Query, list []upstream.Found) []upstream.Found {
 		return slices.DeleteFunc(list, func(f upstream.Found) bool { return !strings.Contains(f.Name+" "+f.Synopsis, q.Q) })
 	}}},
 	{"SearchSources", fault{query: func(q *upstream.Query) {

@@ -145,7 +145,8 @@ func (m *Mem) SearchPackages(ctx context.Context, q upstream.Query) ([]upstream.
 		}
 	}
 	slices.SortFunc(found, func(a, b upstream.Found) int {
-		return cmp.Or(rank(a.Package, q.Q)-rank(b.Package, q.Q), strings.Compare(a.Name, b.Name),
+		return cmp.Or(rank(a.Package, q.Q)-rank(b.Package, q.Q),
+			strings.Compare(strings.ToLower(a.Name), strings.ToLower(b.Name)), strings.Compare(a.Name, b.Name),
 			deb.CompareVersions(b.Version, a.Version), strings.Compare(a.Arch, b.Arch), strings.Compare(a.SourceID, b.SourceID))
 	})
 	return found[:max(0, min(q.Limit, len(found)))], ctx.Err()

@@ -73,6 +73,8 @@ func searchLiteral(p *probe) {
 }
 
 func searchCase(p *probe) {
+	p.replace("jammy", "B 1 all", "a 1 all", "b 1 all", "C 1 all")
+	p.finds(upstream.Query{Sources: []string{"jammy"}, Limit: 9}, "a 1 all jammy", "B 1 all jammy", "b 1 all jammy", "C 1 all jammy")
 	p.replace("jammy", "r-base 1 amd64 synopsis=GNU_R", "straße 1 all synopsis=ΣΟΦΙΑ")
 	for _, q := range []string{"R-BASE", "r-b", "BASE", "gnu r", "GNU"} {
 		p.finds(upstream.Query{Q: q, Sources: []string{"jammy"}, Limit: 9}, "r-base 1 amd64 jammy")
