@@ -22,6 +22,7 @@ type batch struct {
 	key     []byte        // that signs it
 	ran     chan struct{} // the update has had its turn
 	kept    int           // updates whose changes are in the transaction
+	derived derived       // what they leave to be done before the commit
 	over    bool          // rolled back
 	// enqueued says that there may be a new message in the outbox.
 	enqueued bool
@@ -123,9 +124,6 @@ func (b *batch) run(ctx context.Context, fn func(t *tx) error) (broken bool, err
 	if t.failed != nil {
 		return false, t.failed
 	}
-	if err := t.settle(); err != nil {
-		return false, err
-	}
 	if !first {
 		if _, err := b.session.exec("RELEASE SAVEPOINT turn"); err != nil {
 			return false, err
@@ -133,6 +131,7 @@ func (b *batch) run(ctx context.Context, fn func(t *tx) error) (broken bool, err
 	}
 	keep = true
 	b.kept++
+	b.derived.add(t)
 	return false, nil
 }
 

@@ -16,21 +16,22 @@ import (
 // describe notes that bills of materials say something else of an artifact when
 // the update ends, and when that became known.
 func (t *tx) describe(id int64, at time.Time) {
-	if t.redescribed == nil {
-		t.redescribed = make(map[int64]bool)
+	d := &t.derived
+	if d.redescribed == nil {
+		d.redescribed = make(map[int64]bool)
 	}
-	t.redescribed[id] = true
-	if at.After(t.describedAt) {
-		t.describedAt = at
+	d.redescribed[id] = true
+	if at.After(d.describedAt) {
+		d.describedAt = at
 	}
 }
 
 // settleBills counts what is known of published artifacts. That of one which has
-// come with this update is no news: its publication is.
-func (t *tx) settleBills() error {
+// come in the same commit is no news: its publication is.
+func (d *derived) settleBills(q querier) error {
 	var ids []int64
-	for id := range t.redescribed {
-		if c := t.changed[id]; c == nil || !c.fresh {
+	for id := range d.redescribed {
+		if c := d.changed[id]; c == nil || !c.fresh {
 			ids = append(ids, id)
 		}
 	}
@@ -38,10 +39,10 @@ func (t *tx) settleBills() error {
 		return nil
 	}
 	slices.Sort(ids)
-	_, err := t.exec(`UPDATE distributions SET described = described + 1,
+	_, err := q.exec(`UPDATE distributions SET described = described + 1,
 			described_at = CASE WHEN described_at < ? THEN ? ELSE described_at END
 		WHERE codename IN (SELECT p.distribution FROM publications p WHERE p.artifact_id IN (SELECT value FROM {ids}))`,
-		micros(t.describedAt), micros(t.describedAt), list(ids))
+		micros(d.describedAt), micros(d.describedAt), list(ids))
 	return err
 }
 
@@ -61,13 +62,8 @@ type storedRef struct {
 
 // PutLicence implements [aptrepo.BillTx].
 func (t *tx) PutLicence(id int64, l aptrepo.Licence) error {
-	var known int64
-	found, err := get(t, "SELECT 1 FROM artifacts WHERE id = ?", []any{id}, &known)
-	if err != nil {
+	if err := t.exists(id); err != nil {
 		return err
-	}
-	if !found {
-		return aptrepo.ErrArtifactNotFound
 	}
 	stored := storedLicence{keepable(l.Expression), nil, l.MachineReadable, keepable(l.SHA256), keepable(l.In)}
 	for _, ref := range l.Refs {

@@ -57,9 +57,8 @@ func (d *deeds) went(p placed) {
 	d.gone[artifactKey{p.name, string(p.versionKey), p.arch}] = true
 }
 
-// settleDeeds adds to the tables.
-func (t *tx) settleDeeds() error {
-	d := &t.deeds
+// date puts what has no time of its own on the day of the audit entry.
+func (d *deeds) date() {
 	if undated := d.rejected + int64(len(d.gone)); undated > 0 {
 		at := d.at
 		if at.IsZero() {
@@ -69,9 +68,22 @@ func (t *tx) settleDeeds() error {
 		c.Rejections += d.rejected
 		c.Deletions += int64(len(d.gone))
 	}
+}
+
+func addCounts(to, more *aptrepo.DayCounts) {
+	to.Uploads += more.Uploads
+	to.Imports += more.Imports
+	to.Rejections += more.Rejections
+	to.Decisions += more.Decisions
+	to.Scans += more.Scans
+	to.Deletions += more.Deletions
+}
+
+// settleDays adds to the tables day_counts and stock.
+func (d *derived) settleDays(q querier) error {
 	for _, day := range slices.Sorted(maps.Keys(d.days)) {
 		c := d.days[day]
-		_, err := t.exec(`INSERT INTO day_counts (day, uploads, imports, rejections, decisions, scans, deletions)
+		_, err := q.exec(`INSERT INTO day_counts (day, uploads, imports, rejections, decisions, scans, deletions)
 			VALUES (?, ?, ?, ?, ?, ?, ?)
 			ON CONFLICT (day) DO UPDATE SET uploads = day_counts.uploads + excluded.uploads,
 				imports = day_counts.imports + excluded.imports, rejections = day_counts.rejections + excluded.rejections,
@@ -85,6 +97,6 @@ func (t *tx) settleDeeds() error {
 	if d.names == 0 && d.size == 0 {
 		return nil
 	}
-	_, err := t.exec("UPDATE stock SET names = names + ?, size_bytes = size_bytes + ?", d.names, d.size)
+	_, err := q.exec("UPDATE stock SET names = names + ?, size_bytes = size_bytes + ?", d.names, d.size)
 	return err
 }

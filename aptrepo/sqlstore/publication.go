@@ -29,27 +29,52 @@ func (t *tx) placed(id int64) (p placed, found bool, err error) {
 	return p, found, err
 }
 
-// lastSeq returns the number of a distribution's latest change.
-func (t *tx) lastSeq(codename string) (seq int64, err error) {
-	found, err := get(t, "SELECT last_seq FROM distributions WHERE codename = ?", []any{codename}, &seq)
+func (t *tx) hasDistribution(codename string) error {
+	var id int64
+	found, err := get(t, "SELECT 1 FROM distributions WHERE codename = ?", []any{codename}, &id)
 	if err == nil && !found {
 		err = aptrepo.ErrUnknownDistribution
 	}
-	return seq, err
+	return err
+}
+
+// exists returns ErrArtifactNotFound for an artifact that does not.
+func (t *tx) exists(id int64) error {
+	if c := t.derived.changed[id]; c != nil && c.fresh { // inserted by this update
+		return nil
+	}
+	_, found, err := t.placed(id)
+	if err == nil && !found {
+		err = aptrepo.ErrArtifactNotFound
+	}
+	return err
+}
+
+// placing is placed for an artifact that is to go into a distribution, with the
+// number of that one's latest change.
+func (t *tx) placing(id int64, codename string) (seq int64, p placed, err error) {
+	p.id = id
+	var found bool
+	known, err := get(t, `SELECT d.last_seq, a.id IS NOT NULL, COALESCE(a.name, ''), COALESCE(a.version, ''), a.version_key,
+			COALESCE(a.arch, ''), COALESCE(a.status, ''), COALESCE(a.section, ''), COALESCE(a.size, 0),
+			COALESCE(a.uploaded_at, 0), COALESCE(a.publications, 0)
+		FROM distributions d LEFT JOIN artifacts a ON a.id = ? WHERE d.codename = ?`, []any{id, codename}, &seq, &found,
+		&p.name, &p.version, &p.versionKey, &p.arch, &p.status, &p.section, &p.size, &p.uploadedAt, &p.publications)
+	switch {
+	case err != nil:
+	case !known:
+		err = aptrepo.ErrUnknownDistribution
+	case !found:
+		err = aptrepo.ErrArtifactNotFound
+	}
+	return seq, p, err
 }
 
 // AddPublication implements [aptrepo.Tx]. When nothing changes, seq is that
 // of the distribution's latest change: once it is published, so is the
 // artifact. An unknown ID gives ErrArtifactNotFound.
 func (t *tx) AddPublication(id int64, p aptrepo.Publication) (seq int64, added bool, err error) {
-	seq, err = t.lastSeq(p.Distribution)
-	if err != nil {
-		return 0, false, err
-	}
-	a, found, err := t.placed(id)
-	if err == nil && !found {
-		err = aptrepo.ErrArtifactNotFound
-	}
+	seq, a, err := t.placing(id, p.Distribution)
 	if err != nil {
 		return 0, false, err
 	}
@@ -150,12 +175,12 @@ func (t *tx) change(a placed, codename, component string, kind aptrepo.ChangeKin
 			return 0, err
 		}
 	}
-	if seq, err = t.lastSeq(codename); err != nil {
-		return 0, err
+	known, err := get(t, `UPDATE distributions SET last_seq = last_seq + 1, package_count = package_count + ?,
+		artifact_count = artifact_count + ?, size_bytes = size_bytes + ? WHERE codename = ? RETURNING last_seq`,
+		[]any{names, count, size, codename}, &seq)
+	if err == nil && !known {
+		err = aptrepo.ErrUnknownDistribution
 	}
-	seq++
-	_, err = t.exec(`UPDATE distributions SET last_seq = ?, package_count = package_count + ?,
-		artifact_count = artifact_count + ?, size_bytes = size_bytes + ? WHERE codename = ?`, seq, names, count, size, codename)
 	if err != nil {
 		return 0, err
 	}
@@ -178,19 +203,16 @@ func (t *tx) relist(codename, name string) (grown int64, err error) {
 			ORDER BY CASE WHEN publications > 0 THEN 0 ELSE 1 END, ` + bestOf + ` LIMIT 1`
 		args = args[1:]
 	}
-	var former int64 // 0: none
-	_, err = get(t, "SELECT artifact_id FROM listings WHERE distribution = ? AND name = ?", []any{codename, name}, &former)
-	if err != nil {
-		return 0, err
-	}
-	var chosen, uploaded, size int64
-	found, err := get(t, "SELECT id, uploaded_at, size FROM artifacts WHERE id = ("+best+")", args, &chosen, &uploaded, &size)
+	var former, chosen, uploaded, size int64 // former 0: none
+	found, err := get(t, `SELECT COALESCE((SELECT artifact_id FROM listings WHERE distribution = ? AND name = ?), 0),
+		id, uploaded_at, size FROM artifacts WHERE id = (`+best+")", append([]any{codename, name}, args...),
+		&former, &chosen, &uploaded, &size)
 	switch {
-	case err != nil || chosen == former:
+	case err != nil || found && chosen == former:
 		return 0, err
 	case !found:
-		_, err = t.exec("DELETE FROM listings WHERE distribution = ? AND name = ?", codename, name)
-		return -1, err
+		n, err := t.exec("DELETE FROM listings WHERE distribution = ? AND name = ?", codename, name)
+		return -n, err
 	case former != 0:
 		_, err = t.exec("UPDATE listings SET artifact_id = ?, uploaded_at = ?, size = ? WHERE distribution = ? AND name = ?",
 			chosen, uploaded, size, codename, name)

@@ -73,7 +73,7 @@ func (t *tx) SetTargets(id int64, targets []aptrepo.Publication) error {
 		if !validText(p.Component) {
 			return invalidText("component")
 		}
-		if _, err := t.lastSeq(p.Distribution); err != nil {
+		if err := t.hasDistribution(p.Distribution); err != nil {
 			return err
 		}
 		_, err := t.exec(`INSERT INTO targets (artifact_id, distribution, component, promoted) VALUES (?, ?, ?, ?)

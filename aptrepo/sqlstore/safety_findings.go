@@ -48,15 +48,19 @@ func findingsOf(q querier, ids []int64) (map[int64][]scan.Finding, error) {
 
 // replaceFindings puts findings, which are tidy, in place of those that an
 // artifact has.
-func (t *tx) replaceFindings(about placed, findings []scan.Finding) error {
-	if err := t.uncount(about.id); err != nil {
+func (t *tx) replaceFindings(id int64, findings []scan.Finding) error {
+	if err := t.uncount(id); err != nil {
+		return err
+	}
+	about, _, err := t.placed(id)
+	if err != nil {
 		return err
 	}
 	settled, err := settledBy(t, about.name, about.versionKey, about.arch)
 	if err != nil {
 		return err
 	}
-	return t.deleteFindings(about.id, func() error { return t.insertFindings(about.id, findings, settled) })
+	return t.deleteFindings(id, func() error { return t.insertFindings(id, findings, settled) })
 }
 
 // deleteFindings deletes an artifact's findings, and after what then follows the

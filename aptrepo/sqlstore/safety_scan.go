@@ -118,16 +118,14 @@ func (t *tx) PutScan(id int64, s aptrepo.Scan) error {
 	if err != nil {
 		return err
 	}
-	about, found, err := t.placed(id)
+	former, scanned, err := scanOf(t, id)
 	if err != nil {
 		return err
 	}
-	if !found {
-		return aptrepo.ErrArtifactNotFound
-	}
-	former, _, err := scanOf(t, id)
-	if err != nil {
-		return err
+	if !scanned {
+		if err := t.exists(id); err != nil {
+			return err
+		}
 	}
 	if !s.ScannedAt.IsZero() && micros(s.ScannedAt) != micros(former.ScannedAt) {
 		t.deeds.on(s.ScannedAt).Scans++
@@ -138,7 +136,7 @@ func (t *tx) PutScan(id int64, s aptrepo.Scan) error {
 	}
 	if !reflect.DeepEqual(s.Findings, former.Findings) {
 		t.describe(id, s.ScannedAt)
-		if err := t.replaceFindings(about, s.Findings); err != nil {
+		if err := t.replaceFindings(id, s.Findings); err != nil {
 			return err
 		}
 	}

@@ -35,7 +35,7 @@ func lines(t *testing.T, db *DB, query string) (all []string) {
 }
 
 // derived are the tables that are kept in step, and what they should hold.
-var derived = []struct{ name, table, truth string }{
+var derivedTables = []struct{ name, table, truth string }{
 	{"posture_sums", `SELECT distribution, published, status, artifacts, covered, critical, high, medium, low, negligible, unknown
 			FROM posture_sums WHERE artifacts <> 0 ORDER BY distribution, published, status`,
 		`SELECT distribution, published, status, COUNT(*), CAST(SUM(covered) AS BIGINT), CAST(SUM(critical) AS BIGINT),
@@ -63,7 +63,7 @@ func TestSafetyDerived(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		for _, d := range derived {
+		for _, d := range derivedTables {
 			got, want := lines(t, db, d.table), lines(t, db, d.truth)
 			if len(want) == 0 || !slices.Equal(got, want) {
 				t.Errorf("%s:\n got %q\nwant %q", d.name, got, want)

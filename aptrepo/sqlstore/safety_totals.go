@@ -1,119 +1,6 @@
 package sqlstore
 
-import (
-	"slices"
-	"strings"
-)
-
-// A change says what an update has done to an artifact, as far as the tables
-// postures, posture_sums and vulnerability_counts depend on it.
-type change struct {
-	fresh     bool // the artifact is new: nothing is counted of it
-	uncounted bool // its findings, as they were before, are counted no more
-}
-
-// touched notes that the derived tables are to be brought up to date with an
-// artifact when the update ends. Until then they tell how things were.
-func (t *tx) touched(id int64) *change {
-	if t.changed == nil {
-		t.changed = make(map[int64]*change)
-	}
-	c := t.changed[id]
-	if c == nil {
-		c = &change{}
-		t.changed[id] = c
-	}
-	return c
-}
-
-// uncount must come before anything that changes the findings of an artifact.
-func (t *tx) uncount(id int64) error {
-	c := t.touched(id)
-	if c.uncounted {
-		return nil
-	}
-	if !c.fresh {
-		if err := t.countFindings("-", []int64{id}); err != nil {
-			return err
-		}
-	}
-	c.uncounted = true
-	return nil
-}
-
-// forget takes an artifact that is about to go out of the derived tables.
-func (t *tx) forget(id int64) error {
-	if err := t.uncount(id); err != nil {
-		return err
-	}
-	if !t.changed[id].fresh {
-		if err := t.sumPostures("-", []int64{id}); err != nil {
-			return err
-		}
-	}
-	delete(t.changed, id)
-	t.emptied = true
-	_, err := t.exec("DELETE FROM postures WHERE artifact_id = ?", id)
-	return err
-}
-
-// settle brings the derived tables up to date. Doing so once for all that an
-// update changes spares an upload most of the work.
-func (t *tx) settle() error {
-	ids := make([]int64, 0, len(t.changed))
-	for id := range t.changed {
-		ids = append(ids, id)
-	}
-	slices.Sort(ids) // the same work in the same order
-	for part := range slices.Chunk(ids, 500) {
-		if err := t.settlePart(part); err != nil {
-			return err
-		}
-	}
-	if err := t.settleDeeds(); err != nil {
-		return err
-	}
-	if err := t.settleBills(); err != nil || !t.emptied {
-		return err
-	}
-	_, err := t.exec("DELETE FROM vulnerability_counts WHERE findings = 0")
-	return err
-}
-
-func (t *tx) settlePart(ids []int64) error {
-	var known, counted, counting []int64
-	for _, id := range ids {
-		c := t.changed[id]
-		if !c.fresh {
-			known = append(known, id)
-		}
-		if !c.fresh && !c.uncounted {
-			counted = append(counted, id)
-		}
-		if !c.fresh || c.uncounted {
-			counting = append(counting, id)
-		}
-	}
-	if err := t.countFindings("-", counted); err != nil {
-		return err
-	}
-	if len(known) > 0 {
-		t.emptied = true
-		if err := t.sumPostures("-", known); err != nil {
-			return err
-		}
-		if _, err := t.exec("DELETE FROM postures WHERE artifact_id IN (SELECT value FROM {ids})", list(known)); err != nil {
-			return err
-		}
-	}
-	if err := t.insertPostures(ids); err != nil {
-		return err
-	}
-	if err := t.sumPostures("", ids); err != nil {
-		return err
-	}
-	return t.countFindings("", counting)
-}
+import "strings"
 
 // inQueue are the values of postures.queue.
 const inQueue = `CASE WHEN a.status = 'pending_review' THEN 2
@@ -125,8 +12,8 @@ const inQueue = `CASE WHEN a.status = 'pending_review' THEN 2
 const worstOf = `CASE WHEN s.critical > 0 THEN 7 WHEN s.high > 0 THEN 6 WHEN s.medium > 0 THEN 5
 	WHEN s.low > 0 THEN 4 WHEN s.negligible > 0 THEN 3 WHEN s.unknown > 0 THEN 2 WHEN s.covered = 1 THEN 0 ELSE 1 END`
 
-func (t *tx) insertPostures(ids []int64) error {
-	_, err := t.exec(`INSERT INTO postures (artifact_id, distribution, published, status, worst, kev, epss, queue, uploaded_at,
+func insertPostures(q querier, ids []int64) error {
+	_, err := q.exec(`INSERT INTO postures (artifact_id, distribution, published, status, worst, kev, epss, queue, uploaded_at,
 			name, version_key, arch, covered, critical, high, medium, low, negligible, unknown)
 		SELECT a.id, p.distribution, p.published, a.status, `+worstOf+`, COALESCE(s.kev, 0), COALESCE(s.epss_max, -1),
 			`+inQueue+`, a.uploaded_at, a.name, a.version_key, a.arch, COALESCE(s.covered, 0), COALESCE(s.critical, 0),
@@ -146,13 +33,13 @@ var summedColumns = []string{"covered", "critical", "high", "medium", "low", "ne
 
 // sumPostures adds the rows of some artifacts to the sums, or with the sign "-"
 // takes them out.
-func (t *tx) sumPostures(sign string, ids []int64) error {
+func sumPostures(q querier, sign string, ids []int64) error {
 	sums, updates := sign+"COUNT(*)", "artifacts = posture_sums.artifacts + excluded.artifacts"
 	for _, c := range summedColumns {
 		sums += ", " + sign + "SUM(" + c + ")"
 		updates += ", " + c + " = posture_sums." + c + " + excluded." + c
 	}
-	_, err := t.exec(`INSERT INTO posture_sums (distribution, published, status, artifacts, `+strings.Join(summedColumns, ", ")+`)
+	_, err := q.exec(`INSERT INTO posture_sums (distribution, published, status, artifacts, `+strings.Join(summedColumns, ", ")+`)
 		SELECT distribution, published, status, `+sums+` FROM postures WHERE artifact_id IN (SELECT value FROM {ids})
 		GROUP BY distribution, published, status
 		ON CONFLICT (distribution, published, status) DO UPDATE SET `+updates, list(ids))
@@ -164,11 +51,11 @@ const alive = "@.status NOT IN ('rejected', 'quarantined')"
 
 // countFindings counts the open findings of some artifacts, or with the sign
 // "-" no more, where table postures says that they are published.
-func (t *tx) countFindings(sign string, ids []int64) error {
+func countFindings(q querier, sign string, ids []int64) error {
 	if len(ids) == 0 {
 		return nil
 	}
-	_, err := t.exec(`INSERT INTO vulnerability_counts (distribution, id, weight, fix_state, kev, findings)
+	_, err := q.exec(`INSERT INTO vulnerability_counts (distribution, id, weight, fix_state, kev, findings)
 		SELECT p.distribution, f.id, f.weight, f.fix_state, f.kev, `+sign+`COUNT(*)
 		FROM postures p JOIN findings f ON f.artifact_id = p.artifact_id
 		WHERE p.artifact_id IN (SELECT value FROM {ids}) AND p.published = 1 AND `+of("p", alive)+` AND f.open = 1

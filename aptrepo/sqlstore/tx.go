@@ -14,13 +14,8 @@ type tx struct {
 	failed error // of the first statement that failed
 	ended  bool
 
-	changed map[int64]*change // artifacts, see settle
-	emptied bool              // counts may have become 0
-
-	redescribed map[int64]bool // artifacts of which bills of materials say something else now
-	describedAt time.Time      // the latest time of what they say
-
-	deeds deeds // see settleDeeds
+	derived derived
+	deeds   deeds // become a part of derived when the update is kept
 }
 
 var errEnded = errors.New("transaction used after its end")

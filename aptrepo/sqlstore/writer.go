@@ -170,6 +170,9 @@ func (w *writer) finish(b *batch, before chainHead) error {
 		w.release(b.session, err == nil)
 		return err
 	}
+	if err := b.derived.settle(b.session); err != nil {
+		return err
+	}
 	if b.head != before {
 		if err := b.head.save(b.session, w.db.auditKey); err != nil {
 			return err
