@@ -163,13 +163,10 @@ func (t *tx) InsertArtifact(a *aptrepo.Artifact) error {
 	if err != nil {
 		return err
 	}
-	if _, err := t.exec("INSERT INTO search_texts (artifact_id, folded) VALUES (?, ?)", a.ID, searchText(a)); err != nil {
-		return err
-	}
 	if err := t.insertProvides(a); err != nil {
 		return err
 	}
-	t.touched(a.ID).fresh = true
+	t.derived.came(a)
 	t.deeds.came(a, key)
 	grown, err := t.relist("", a.Name)
 	t.deeds.names += grown

@@ -18,6 +18,8 @@ type derived struct {
 	gone    map[int64]bool    // artifacts that settle must know nothing of
 	emptied bool              // counts may have become 0
 
+	searchable map[int64]string // texts of new artifacts, to be found
+
 	redescribed map[int64]bool // artifacts of which bills of materials say something else now
 	describedAt time.Time      // the latest time of what they say
 
@@ -50,6 +52,18 @@ func (t *tx) touched(id int64) *change {
 	return c
 }
 
+// came takes in a new artifact.
+func (d *derived) came(a *aptrepo.Artifact) {
+	if d.changed == nil {
+		d.changed = make(map[int64]*change)
+	}
+	d.changed[a.ID] = &change{fresh: true}
+	if d.searchable == nil {
+		d.searchable = make(map[int64]string)
+	}
+	d.searchable[a.ID] = searchText(a)
+}
+
 // uncount must come before anything that changes the findings of an artifact.
 func (t *tx) uncount(id int64) error {
 	c := t.touched(id)
@@ -79,6 +93,7 @@ func (t *tx) forget(id int64) error {
 	}
 	delete(d.changed, id)
 	delete(d.redescribed, id)
+	delete(d.searchable, id)
 	if d.gone == nil {
 		d.gone = make(map[int64]bool)
 	}
@@ -95,11 +110,14 @@ func (d *derived) add(t *tx) {
 	for id := range u.gone {
 		delete(d.changed, id)
 		delete(d.redescribed, id)
+		delete(d.searchable, id)
 	}
 	if d.changed == nil {
-		d.changed, d.redescribed, d.days = make(map[int64]*change), make(map[int64]bool), make(map[aptrepo.Day]*aptrepo.DayCounts)
+		d.changed, d.searchable = make(map[int64]*change), make(map[int64]string)
+		d.redescribed, d.days = make(map[int64]bool), make(map[aptrepo.Day]*aptrepo.DayCounts)
 	}
 	maps.Copy(d.changed, u.changed)
+	maps.Copy(d.searchable, u.searchable)
 	maps.Copy(d.redescribed, u.redescribed)
 	d.emptied = d.emptied || u.emptied
 	if u.describedAt.After(d.describedAt) {
@@ -122,6 +140,9 @@ func (d *derived) settle(q querier) error {
 		if err := d.settlePart(q, part); err != nil {
 			return err
 		}
+	}
+	if err := d.settleSearch(q); err != nil {
+		return err
 	}
 	if err := d.settleDays(q); err != nil {
 		return err
@@ -166,4 +187,16 @@ func (d *derived) settlePart(q querier, ids []int64) error {
 		return err
 	}
 	return countFindings(q, "", counting)
+}
+
+// settleSearch lets new artifacts be found. On SQLite the index of their texts
+// is written at each savepoint when there is something new in it.
+func (d *derived) settleSearch(q querier) error {
+	for _, id := range slices.Sorted(maps.Keys(d.searchable)) {
+		_, err := q.exec("INSERT INTO search_texts (artifact_id, folded) VALUES (?, ?)", id, d.searchable[id])
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -31,6 +31,9 @@ func FuzzSearch(f *testing.F) {
 			if err := tx.InsertArtifact(a); err != nil {
 				return err
 			}
+			if err := tx.derived.settleSearch(tx); err != nil {
+				return err
+			}
 			want := q == "" || strings.Contains("name", strings.ToLower(q)) || strings.Contains(strings.ToLower(text), strings.ToLower(q))
 			for form, found := range map[string]condition{"all": {}, "one": {}} {
 				if q != "" {
