@@ -64,9 +64,10 @@ var may = map[string][]string{
 	},
 	"aptrepo/repotest": {"aptrepo", "aptrepo/storage", "aptrepo/storage/storagetest", "deb", "deb/debtest", "index"},
 
-	"aptrepo/sqlstore":           {"aptrepo", "aptrepo/settings", "aptrepo/upstream", "auth", "deb", "deb/copyright", "scan"},
-	"aptrepo/sqlstore/storetest": {"aptrepo", "auth", "auth/authtest", "deb", "scan"},
-	"aptrepo/sqlstore/pgtest":    {},
+	"aptrepo/sqlstore":            {"aptrepo", "aptrepo/settings", "aptrepo/upstream", "auth", "deb", "deb/copyright", "scan"},
+	"aptrepo/sqlstore/storetest":  {"aptrepo", "auth", "auth/authtest", "deb", "scan"},
+	"aptrepo/sqlstore/pgtest":     {},
+	"aptrepo/sqlstore/sqlitetest": {"aptrepo/sqlstore"},
 
 	"httpapi": {"aptrepo", "aptrepo/importer", "aptrepo/jobs", "aptrepo/resolve", "aptrepo/upstream",
 		"aptrepo/settings", "aptrepo/storage", "auth", "deb", "httpapi/ui", "index", "sbom", "scan", "scan/clamav", "scan/vuln"},

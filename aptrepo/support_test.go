@@ -14,11 +14,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/jmoiron/sqlx"
-	_ "modernc.org/sqlite"
-
 	"github.com/repod-io/repod/aptrepo"
 	"github.com/repod-io/repod/aptrepo/sqlstore"
+	"github.com/repod-io/repod/aptrepo/sqlstore/sqlitetest"
 	"github.com/repod-io/repod/aptrepo/storage"
 	"github.com/repod-io/repod/deb/debtest"
 	"github.com/repod-io/repod/index"
@@ -47,16 +45,7 @@ func (c *clock) move(d time.Duration) {
 // openStore opens a SQLite store in a directory of the test.
 func openStore(t testing.TB, dir string) *sqlstore.DB {
 	t.Helper()
-	conn, err := sqlx.Open("sqlite", sqlstore.SQLiteDSN(filepath.Join(dir, "repod.db")))
-	if err != nil {
-		t.Fatal(err)
-	}
-	db, err := sqlstore.Open(t.Context(), conn, sqlstore.SQLite)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { db.Close() })
-	return db
+	return sqlitetest.Open(t, filepath.Join(dir, "repod.db"))
 }
 
 // fixture is a repository with a clock of its own and two distributions,

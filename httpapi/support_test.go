@@ -21,12 +21,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/jmoiron/sqlx"
-	_ "modernc.org/sqlite"
-
 	"github.com/repod-io/repod/aptrepo"
 	"github.com/repod-io/repod/aptrepo/settings"
 	"github.com/repod-io/repod/aptrepo/sqlstore"
+	"github.com/repod-io/repod/aptrepo/sqlstore/sqlitetest"
 	"github.com/repod-io/repod/aptrepo/storage"
 	"github.com/repod-io/repod/auth"
 	"github.com/repod-io/repod/deb/debtest"
@@ -114,14 +112,7 @@ func newFixture(t testing.TB, change ...func(*Config)) *fixture {
 	}
 	logger := slog.New(slog.NewJSONHandler(f.log, nil))
 	f.dbPath = filepath.Join(t.TempDir(), "repod.db")
-	conn, err := sqlx.Open("sqlite", sqlstore.SQLiteDSN(f.dbPath))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if f.db, err = sqlstore.Open(t.Context(), conn, sqlstore.SQLite); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { f.db.Close() })
+	f.db = sqlitetest.Open(t, f.dbPath)
 	f.repo = &aptrepo.Repo{Storage: new(storage.Mem), Store: f.db, Now: f.clock.now, Logger: logger}
 	f.users = &auth.Service{
 		Store: f.db, Key: make([]byte, auth.KeySize), Now: f.clock.now,

@@ -8,12 +8,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/jmoiron/sqlx"
-	_ "modernc.org/sqlite"
-
 	"github.com/repod-io/repod/aptrepo"
 	"github.com/repod-io/repod/aptrepo/importer"
-	"github.com/repod-io/repod/aptrepo/sqlstore"
+	"github.com/repod-io/repod/aptrepo/sqlstore/sqlitetest"
 	"github.com/repod-io/repod/aptrepo/storage"
 	"github.com/repod-io/repod/aptrepo/upstream"
 	"github.com/repod-io/repod/aptrepo/upstream/mirrortest"
@@ -31,15 +28,7 @@ type world struct {
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	conn, err := sqlx.Open("sqlite", sqlstore.SQLiteDSN(filepath.Join(t.TempDir(), "repod.db")))
-	if err != nil {
-		t.Fatal(err)
-	}
-	db, err := sqlstore.Open(t.Context(), conn, sqlstore.SQLite)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { db.Close() })
+	db := sqlitetest.Open(t, filepath.Join(t.TempDir(), "repod.db"))
 	quiet := slog.New(slog.DiscardHandler)
 	w := &world{t: t, ctx: aptrepo.WithActor(t.Context(), aptrepo.Actor{Name: "ann"})}
 	w.Importer = &importer.Importer{

@@ -22,8 +22,39 @@ import (
 
 func openSQLite(t testing.TB) *DB {
 	t.Helper()
-	return openSQLiteAt(t, t.TempDir()+"/repod.db")
+	path := t.TempDir() + "/repod.db"
+	empty, err := emptySQLite()
+	if err == nil {
+		err = os.WriteFile(path, empty, 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return openSQLiteAt(t, path)
 }
+
+// emptySQLite is the file of a database with nothing in its tables: making them
+// takes longer than most tests.
+var emptySQLite = sync.OnceValues(func() ([]byte, error) {
+	dir, err := os.MkdirTemp("", "sqlstore")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(dir)
+	path := filepath.Join(dir, "empty.db")
+	conn, err := sqlx.Open("sqlite", SQLiteDSN(path))
+	if err != nil {
+		return nil, err
+	}
+	db, err := Open(context.Background(), conn, SQLite)
+	if err != nil {
+		return nil, err
+	}
+	if err := db.Close(); err != nil {
+		return nil, err
+	}
+	return os.ReadFile(path)
+})
 
 func openPostgres(t testing.TB) *DB {
 	t.Helper()
