@@ -194,8 +194,13 @@ func (s *Service) read(ctx context.Context, d Document) (*state, error) {
 	note := func(path, why string) {
 		s.logger().WarnContext(ctx, "a stored setting has no effect", "setting", path, "reason", why)
 	}
-	raw = s.openSources(raw, func(id string) {
+	raw = s.openItems(raw, "import", "sources", "url", sourcePath, func(id string) bool {
 		note(sourcePath(id), "it was sealed with another key: make the source again")
+		return false
+	})
+	raw = s.openItems(raw, "webhook", "targets", "secret", targetPath, func(id string) bool {
+		note(targetPath(id), "it was sealed with another key: set it again")
+		return true
 	})
 	opened, err := s.secrets(raw, "", func(path, sealed string) (string, error) {
 		text, err := s.unseal(path, sealed)
@@ -280,6 +285,13 @@ func (s *Service) save(ctx context.Context, next *state, c Change) error {
 			return err
 		}
 		next.raw = merge(next.raw, map[string]any{"import": map[string]any{"sources": sealed}}, "")
+	}
+	if slices.Contains(c.Paths, targetsPath) {
+		sealed, err := s.sealTargets(next.settings.Webhook.Targets)
+		if err != nil {
+			return err
+		}
+		next.raw = merge(next.raw, map[string]any{"webhook": map[string]any{"targets": sealed}}, "")
 	}
 	s.forget(next, c.Paths)
 	data, err := json.Marshal(next.raw)
