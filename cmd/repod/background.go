@@ -29,7 +29,8 @@ type background struct {
 }
 
 // startBackground starts it.
-func (c *serveConfig) startBackground(ctx context.Context, o *opened, set *live.Service, users *auth.Service, im *importer.Importer, safety *scanning) (*background, error) {
+func (c *serveConfig) startBackground(ctx context.Context, o *opened, set *live.Service, users *auth.Service, im *importer.Importer, safety *scanning,
+	observe func(kind string, took time.Duration, a jobs.Attempt)) (*background, error) {
 	driver, dsn, dialect := "pgx", c.postgres, jobs.Postgres
 	server := "" // PostgreSQL may have others, of no name of their own
 	if c.sqlite != "" {
@@ -40,7 +41,7 @@ func (c *serveConfig) startBackground(ctx context.Context, o *opened, set *live.
 		return nil, errors.New("opening the database for jobs: --database-url is not valid") // err may hold the password
 	}
 	pool.SetMaxOpenConns(jobConnections)
-	b := &background{pool: pool, runner: &jobs.Runner{DB: pool, Dialect: dialect, Server: server, Logger: c.log}}
+	b := &background{pool: pool, runner: &jobs.Runner{DB: pool, Dialect: dialect, Server: server, Logger: c.log, Observe: observe}}
 	mail := c.mailPoster(o, set, users)
 	b.runner.Register(mail.kinds()...)
 	events := c.newNotifier(o, set, mail)
