@@ -31,6 +31,7 @@ import (
 	"github.com/repod-io/repod/deb/debtest"
 	"github.com/repod-io/repod/httpapi"
 	"github.com/repod-io/repod/httpapi/metrics"
+	"github.com/repod-io/repod/index"
 	"github.com/repod-io/repod/scan"
 	"github.com/repod-io/repod/scan/vuln"
 )
@@ -190,6 +191,30 @@ func TestValues(t *testing.T) {
 	if t.Failed() {
 		t.Log(text)
 	}
+}
+
+// A publication that fails counts as such, and takes no place among the times of
+// those that did not.
+func TestPublicationFails(t *testing.T) {
+	f := newFixture(t)
+	f.publish(t, "jammy", "hello")
+	f.repo.Signer = signer{}
+	if err := f.repo.Resign(t.Context()); err == nil {
+		t.Fatal("signed by nobody")
+	}
+	text := f.get(t, "/metrics")
+	for _, want := range []string{`repod_publications_total{outcome="failed"} 1`, `repod_publication_duration_seconds_count 2`} {
+		if !strings.Contains(text, "\n"+want) {
+			t.Errorf("no %s in\n%s", want, text)
+		}
+	}
+}
+
+// signer cannot sign.
+type signer struct{ index.Signer }
+
+func (signer) ClearSign(context.Context, []byte) ([]byte, error) {
+	return nil, errors.New("the key is gone")
 }
 
 // Names and help follow Prometheus's conventions, and the README lists them all.
