@@ -12,8 +12,10 @@ import (
 	"github.com/repod-io/repod/aptrepo"
 )
 
+// Together they are less than the five seconds within which a load balancer is to
+// hear of a loss.
 const (
-	healthAge     = 5 * time.Second // how old a result may be
+	healthAge     = 2 * time.Second // how old a result may be
 	healthTimeout = 2 * time.Second // after which a subsystem counts as failed
 )
 
@@ -21,18 +23,48 @@ const (
 // cost nothing.
 type health struct {
 	check func(context.Context) aptrepo.Health
-	now   func() time.Time
+	// scanner returns how the scanner for malware is. Nil: there is none.
+	scanner func(context.Context) ScannerStatus
+	now     func() time.Time
 
 	probes singleflight.Group
 	mu     sync.Mutex
-	last   aptrepo.Health
+	last   condition
 	at     time.Time
 }
 
-var errNoAnswer = errors.New("no answer in time")
+// A condition is how everything is.
+type condition struct {
+	aptrepo.Health
+	scans   bool  // there is a scanner for malware
+	scanner error // nil: it works
+}
+
+var (
+	errNoAnswer    = errors.New("no answer in time")
+	errScannerAway = errors.New("the scanner is not available")
+)
+
+// probe finds out how everything is: the scanner, which may be far away, beside
+// the rest.
+func (h *health) probe(ctx context.Context) condition {
+	var c condition
+	var beside sync.WaitGroup
+	if h.scanner != nil {
+		beside.Go(func() {
+			s := h.scanner(ctx)
+			if c.scans = s.Enabled; s.Enabled && !s.Available {
+				c.scanner = errScannerAway
+			}
+		})
+	}
+	c.Health = h.check(ctx)
+	beside.Wait()
+	return c
+}
 
 // get returns the present state, or one that is at most healthAge old.
-func (h *health) get() aptrepo.Health {
+func (h *health) get() condition {
 	h.mu.Lock()
 	last, at := h.last, h.at
 	h.mu.Unlock()
@@ -43,7 +75,7 @@ func (h *health) get() aptrepo.Health {
 	probe := h.probes.DoChan("", func() (any, error) {
 		ctx, cancel := context.WithTimeout(context.Background(), healthTimeout)
 		defer cancel()
-		result := h.check(ctx)
+		result := h.probe(ctx)
 		h.mu.Lock()
 		defer h.mu.Unlock()
 		h.last, h.at = result, h.now()
@@ -54,9 +86,9 @@ func (h *health) get() aptrepo.Health {
 	defer late.Stop()
 	select {
 	case r := <-probe:
-		return r.Val.(aptrepo.Health)
+		return r.Val.(condition)
 	case <-late.C:
-		return aptrepo.Health{Database: errNoAnswer, Storage: errNoAnswer, Signing: errNoAnswer}
+		return condition{Health: aptrepo.Health{Database: errNoAnswer, Storage: errNoAnswer, Signing: errNoAnswer}}
 	}
 }
 
@@ -72,8 +104,12 @@ func (a *api) showHealth(c *call) error {
 	switch {
 	case h.Database != nil || h.Storage != nil:
 		status, code = "unhealthy", http.StatusServiceUnavailable
-	case h.Signing != nil:
+	case h.Signing != nil || h.scanner != nil:
 		status = "degraded"
+	}
+	scanner := "disabled"
+	if h.scans {
+		scanner = word(h.scanner)
 	}
 	return writeJSON(c.w, code, struct {
 		Status     string            `json:"status"`
@@ -82,7 +118,7 @@ func (a *api) showHealth(c *call) error {
 		"database": word(h.Database),
 		"storage":  word(h.Storage),
 		"signing":  word(h.Signing),
-		"clamav":   "disabled",
+		"clamav":   scanner,
 	}})
 }
 

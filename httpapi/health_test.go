@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/repod-io/repod/aptrepo"
+	"github.com/repod-io/repod/scan/clamav"
 )
 
 func TestHealth(t *testing.T) {
@@ -64,6 +65,27 @@ func TestHealthStates(t *testing.T) {
 		a = f.do("GET", "/health/ready", "", nil)
 		if !strings.Contains(a.body, `"status":"`+test.ready+`"`) || !strings.Contains(a.body, test.failed) {
 			t.Errorf("%s: %s", name, a.body)
+		}
+	}
+}
+
+// The scanner counts, but keeps no server from being asked.
+func TestHealthOfScanner(t *testing.T) {
+	for name, test := range map[string]struct {
+		scanner     ScannerStatus
+		word, state string
+	}{
+		"none":    {ScannerStatus{}, "healthy", "disabled"},
+		"works":   {ScannerStatus{Enabled: true, Status: clamav.Status{Available: true}}, "healthy", "ok"},
+		"is away": {ScannerStatus{Enabled: true}, "degraded", "error"},
+	} {
+		f := newFixture(t, func(c *Config) { c.Scanner = func(context.Context) ScannerStatus { return test.scanner } })
+		a := f.do("GET", "/health", "", nil)
+		if a.status != 200 || !strings.Contains(a.body, `"status":"`+test.word+`"`) || !strings.Contains(a.body, `"clamav":"`+test.state+`"`) {
+			t.Errorf("%s: %d %s", name, a.status, a.body)
+		}
+		if a := f.do("GET", "/health/ready", "", nil); a.status != 200 {
+			t.Errorf("%s: %d %s", name, a.status, a.body)
 		}
 	}
 }
