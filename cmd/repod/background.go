@@ -31,10 +31,10 @@ type background struct {
 // startBackground starts it.
 func (c *serveConfig) startBackground(ctx context.Context, o *opened, set *live.Service, users *auth.Service, im *importer.Importer, safety *scanning,
 	observe func(kind string, took time.Duration, a jobs.Attempt)) (*background, error) {
-	driver, dsn, dialect := "pgx", c.postgres, jobs.Postgres
+	driver, dsn, dialect := "pgx", c.postgres, c.jobsDialect()
 	server := "" // PostgreSQL may have others, of no name of their own
 	if c.sqlite != "" {
-		driver, dsn, dialect, server = "sqlite", sqlstore.SQLiteDSN(c.sqlite), jobs.SQLite, "local"
+		driver, dsn, server = "sqlite", sqlstore.SQLiteDSN(c.sqlite), "local"
 	}
 	pool, err := sql.Open(driver, dsn)
 	if err != nil {
@@ -60,6 +60,14 @@ func (c *serveConfig) startBackground(ctx context.Context, o *opened, set *live.
 	b.relay = jobs.NewRelay(outbox{o.db}, b.runner)
 	o.db.OnMessage(b.relay.Wake)
 	return b, nil
+}
+
+// jobsDialect is that of the database for the queue of jobs.
+func (c *storeConfig) jobsDialect() jobs.Dialect {
+	if c.sqlite != "" {
+		return jobs.SQLite
+	}
+	return jobs.Postgres
 }
 
 // followSources keeps to the sources, the schedule and the offers of the
