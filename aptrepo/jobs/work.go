@@ -60,7 +60,7 @@ func (w *worker) Work(ctx context.Context, job *river.Job[envelope]) error {
 	}
 	lose(nil)
 	<-released
-	told, went := w.conclude(ctx, job, t, result, err)
+	went, told := w.conclude(ctx, job, t, result, err)
 	w.runner.observe(w.kind, time.Since(began), went)
 	return told
 }
@@ -77,7 +77,7 @@ func attempt(ctx context.Context, k *Kind, t *Task) (result any, err error) {
 
 // conclude records how an attempt went, and returns what tells River what to do
 // next.
-func (w *worker) conclude(ctx context.Context, job *river.Job[envelope], t *Task, result any, err error) (told error, went Attempt) {
+func (w *worker) conclude(ctx context.Context, job *river.Job[envelope], t *Task, result any, err error) (went Attempt, told error) {
 	out := outcome{Progress: t.reported()}
 	if err == nil {
 		out.Result, err = encodeResult(result)
@@ -85,14 +85,14 @@ func (w *worker) conclude(ctx context.Context, job *river.Job[envelope], t *Task
 	stopping := err != nil && ctx.Err() != nil // River has cancelled it
 	switch {
 	case err == nil:
-		return river.RecordOutput(ctx, out), AttemptDone
+		return AttemptDone, river.RecordOutput(ctx, out)
 	case stopping && len(w.kind.Retry) > 0:
-		return ctx.Err(), AttemptInterrupted // River gives the attempt back
+		return AttemptInterrupted, ctx.Err() // River gives the attempt back
 	case stopping:
 		f := interrupted
 		out.Failure = &f
 		w.log(t, slog.LevelWarn, "job interrupted", err)
-		return errors.Join(river.RecordOutput(ctx, out), river.JobCancel(errors.New(f.Code))), AttemptInterrupted
+		return AttemptInterrupted, errors.Join(river.RecordOutput(ctx, out), river.JobCancel(errors.New(f.Code)))
 	}
 	f, known := failureOf(err)
 	out.Failure = &f
@@ -105,11 +105,11 @@ func (w *worker) conclude(ctx context.Context, job *river.Job[envelope], t *Task
 	default:
 		w.log(t, slog.LevelInfo, "job failed", err)
 	}
-	told, went = errors.New(f.Code), AttemptRetry // River keeps it: the cause may say too much
+	went, told = AttemptRetry, errors.New(f.Code) // River keeps it: the cause may say too much
 	if final {
-		told, went = river.JobCancel(told), AttemptFailed
+		went, told = AttemptFailed, river.JobCancel(told)
 	}
-	return errors.Join(river.RecordOutput(ctx, out), told), went
+	return went, errors.Join(river.RecordOutput(ctx, out), told)
 }
 
 func encodeResult(result any) ([]byte, error) {
