@@ -7,12 +7,31 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/repod-io/repod/aptrepo"
 	"github.com/repod-io/repod/index"
 )
+
+// A journal keeps what is logged while others read it.
+type journal struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (j *journal) Write(p []byte) (int, error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.text.Write(p)
+}
+
+func (j *journal) String() string {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.text.String()
+}
 
 // upkeep lets Run work on a repository until a condition holds.
 func upkeep(t *testing.T, r *aptrepo.Repo, until func() bool) {
@@ -124,7 +143,6 @@ func TestRetirement(t *testing.T) {
 // the next package.
 func TestChangeOfForeignSigner(t *testing.T) {
 	f := newFixture(t)
-	f.Store = f.Repo.Store
 	key, err := index.GenerateKey(index.KeyOptions{Name: "own", Now: f.Now})
 	if err != nil {
 		t.Fatal(err)
@@ -140,8 +158,8 @@ func TestChangeOfForeignSigner(t *testing.T) {
 // stored meanwhile appears once there is another key.
 func TestExpiredKey(t *testing.T) {
 	f := newFixture(t)
-	var log bytes.Buffer
-	f.Logger = slog.New(slog.NewTextHandler(&log, nil))
+	log := new(journal)
+	f.Logger = slog.New(slog.NewTextHandler(log, nil))
 	f.clock.move(time.Hour)
 	f.Signing = func() aptrepo.SigningTimes { return aptrepo.SigningTimes{} }
 	if _, err := f.GenerateKey(f.ctx, aptrepo.KeyOptions{ExpireDays: 10}); err != nil {
