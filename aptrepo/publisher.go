@@ -232,6 +232,7 @@ func (p *publisher) sign(ctx context.Context, s *snapshot, d Distribution) error
 	if err != nil {
 		return fmt.Errorf("%w: %s: %w", ErrSigning, p.codename, err)
 	}
+	p.repo.shared().signed.note(p.repo.now())
 	s.setHeads(text, detached, signed)
 	return nil
 }
