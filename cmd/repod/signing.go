@@ -28,12 +28,12 @@ const (
 // A signingProgram signs in another process, which has the key. It runs without a
 // shell, and none of the server's variables but HOME reaches it.
 type signingProgram struct {
-	argv []string // for a Form
-	args func(form string) []string
-	home string // HOME
+	argv []string
+	args func(form string) []string // further ones, for an index.Form or publicKeyForm
+	home string                     // HOME
 }
 
-// command is the program of --signing-command: it is run with one further argument,
+// commandSigner is the program of --signing-command: it is run with one further argument,
 // clearsign, detach or public-key.
 func (c *storeConfig) commandSigner() *signingProgram {
 	return &signingProgram{argv: c.signingCommand, args: func(form string) []string { return []string{form} }, home: c.home}
@@ -81,7 +81,7 @@ func (p *signingProgram) run(ctx context.Context, form string, stdin []byte) ([]
 	ctx, cancel := context.WithTimeout(ctx, signingTime)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, p.argv[0], append(slices.Clone(p.argv[1:]), p.args(form)...)...)
-	stdout, stderr := &bounded{most: signingOutput, fails: true}, &bounded{most: signingMessages}
+	stdout, stderr := &bounded{most: signingOutput, full: cancel}, &bounded{most: signingMessages}
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = bytes.NewReader(stdin), stdout, stderr
 	cmd.Env = []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG=C.UTF-8", "HOME=" + cmp.Or(p.home, "/")}
 	// What it has started ends with it.
@@ -91,36 +91,38 @@ func (p *signingProgram) run(ctx context.Context, form string, stdin []byte) ([]
 	err := cmd.Run()
 	var exit *exec.ExitError
 	switch {
+	case stdout.over:
+		return nil, fmt.Errorf("%s %s: it writes more than %d bytes", p.argv[0], form, signingOutput)
 	case err == nil:
-		return stdout.Bytes(), nil
+		return stdout.text, nil
 	case ctx.Err() != nil:
 		return nil, fmt.Errorf("%s %s: no answer: %w", p.argv[0], form, ctx.Err())
 	case errors.As(err, &exit):
 		err = errors.New("ended with " + exit.String())
 	}
-	if said := oneLine(stderr.String()); said != "" {
+	if said := oneLine(string(stderr.text)); said != "" {
 		err = fmt.Errorf("%w: %s", err, said)
 	}
 	return nil, fmt.Errorf("%s %s: %w", p.argv[0], form, err)
 }
 
-// bounded keeps the beginning of what is written to it. The rest is dropped, or an
-// error where it must not be.
+// bounded keeps the beginning of what is written to it, and drops the rest.
 type bounded struct {
-	bytes.Buffer
-	most  int
-	fails bool
+	text []byte // no bytes.Buffer, whose ReadFrom would be asked instead of Write
+	most int
+	over bool
+	full func() // called when there is more; may be nil
 }
 
 func (b *bounded) Write(p []byte) (int, error) {
-	room := b.most - b.Len()
-	if len(p) <= room {
-		return b.Buffer.Write(p)
+	keep := min(len(p), b.most-len(b.text))
+	b.text = append(b.text, p[:keep]...)
+	if keep < len(p) {
+		b.over = true
+		if b.full != nil {
+			b.full()
+		}
 	}
-	if b.fails {
-		return 0, errors.New("it writes too much")
-	}
-	b.Buffer.Write(p[:max(0, room)])
 	return len(p), nil
 }
 
