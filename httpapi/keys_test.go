@@ -29,6 +29,9 @@ func TestExpiredSigningKey(t *testing.T) {
 		t.Errorf("health: %s", a.body)
 	}
 	f.do("GET", "/health/ready", "", nil).want(t, 200, "")
+	if alerts := f.dashboard().Alerts; len(alerts) != 1 || !strings.HasSuffix(alerts[0].Message, "has expired on 2026-05-13") {
+		t.Errorf("alerts: %+v", alerts)
+	}
 	var shown struct {
 		Keys []struct {
 			State     string `json:"state"`

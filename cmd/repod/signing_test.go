@@ -120,6 +120,47 @@ func TestSigningByGPG(t *testing.T) {
 	}
 }
 
+// A passphrase that the agent remembers need not be asked for; one that it does
+// not is an error, and no server that waits.
+func TestSigningByAgent(t *testing.T) {
+	const preset = "/usr/lib/gnupg/gpg-preset-passphrase"
+	if _, err := os.Stat(preset); err != nil {
+		t.Skip("gpg-preset-passphrase is not installed")
+	}
+	home, _ := gnupgHome(t)
+	if err := os.WriteFile(filepath.Join(home, "gpg-agent.conf"), []byte("allow-preset-passphrase\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	gpg := func(name string, args ...string) string {
+		t.Helper()
+		cmd := exec.Command(name, args...)
+		cmd.Env = append(os.Environ(), "GNUPGHOME="+home)
+		out, err := cmd.Output()
+		if err != nil {
+			t.Fatalf("%s %q: %v", name, args, err)
+		}
+		return string(out)
+	}
+	gpg("gpg", "--batch", "--quiet", "--pinentry-mode", "loopback", "--passphrase", "locked", "--quick-gen-key", "Locked", "ed25519", "sign", "never")
+	gpg("gpgconf", "--kill", "gpg-agent")
+	field := func(kind string) string {
+		_, after, _ := strings.Cut(gpg("gpg", "--batch", "--with-colons", "--with-keygrip", "--list-secret-keys", "Locked"), "\n"+kind+":::::::::")
+		value, _, _ := strings.Cut(after, ":")
+		return value
+	}
+	s, err := (&storeConfig{gpgKey: field("fpr"), gnupgHome: home}).signer(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.ClearSign(t.Context(), []byte("a\n")); err == nil || !strings.Contains(err.Error(), "signing failed") {
+		t.Errorf("without the passphrase: %v", err)
+	}
+	gpg(preset, "--preset", "--passphrase", "locked", field("grp"))
+	if _, err := s.ClearSign(t.Context(), []byte("a\n")); err != nil {
+		t.Errorf("with the passphrase: %v", err)
+	}
+}
+
 // A command signs as README says, without any of the server's secrets.
 func TestSigningCommand(t *testing.T) {
 	home, fingerprint := gnupgHome(t)
