@@ -33,13 +33,16 @@ func (j *journal) String() string {
 	return j.text.String()
 }
 
-// upkeep lets Run work on a repository until a condition holds.
-func upkeep(t *testing.T, r *aptrepo.Repo, until func() bool) {
+// upkeep lets Run work on a repository until a condition holds, and on others of
+// the same store meanwhile.
+func upkeep(t *testing.T, r *aptrepo.Repo, until func() bool, others ...*aptrepo.Repo) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
-	ended := make(chan struct{})
-	go func() { defer close(ended); r.Run(ctx) }()
-	defer func() { cancel(); <-ended }()
+	var loops sync.WaitGroup
+	for _, r := range append(others, r) {
+		loops.Go(func() { r.Run(ctx) })
+	}
+	defer func() { cancel(); loops.Wait() }()
 	for limit := time.Now().Add(20 * time.Second); !until(); time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(limit) {
 			t.Fatal("upkeep does not get there")
@@ -113,11 +116,10 @@ func TestRetirement(t *testing.T) {
 		t.Errorf("generation %d became %d for nothing", before["jammy"].Generation, now["jammy"].Generation)
 	}
 	f.clock.move(90 * 24 * time.Hour)
-	for _, r := range []*aptrepo.Repo{f.Repo, other} {
-		upkeep(t, r, func() bool {
-			return slices.Equal(issuers(t, r, "jammy"), []string{fresh[24:]}) && slices.Equal(issuers(t, r, "focal"), []string{fresh[24:]})
-		})
+	seenBy := func(r *aptrepo.Repo) bool {
+		return slices.Equal(issuers(t, r, "jammy"), []string{fresh[24:]}) && slices.Equal(issuers(t, r, "focal"), []string{fresh[24:]})
 	}
+	upkeep(t, f.Repo, func() bool { return seenBy(f.Repo) && seenBy(other) }, other)
 	if now := numbers(); now["jammy"].Generation != before["jammy"].Generation+1 {
 		t.Errorf("generation %d became %d, want one more", before["jammy"].Generation, now["jammy"].Generation)
 	}

@@ -75,9 +75,6 @@ func (s *External) ClearSign(ctx context.Context, release []byte) ([]byte, error
 // checkClear returns the signed text in the armour that all clients read, if it is
 // what it should be.
 func (s *External) checkClear(signed, release []byte) ([]byte, error) {
-	if len(signed) > maxInRelease {
-		return nil, fmt.Errorf("%w: longer than %d bytes", ErrSignature, maxInRelease)
-	}
 	if err := s.verify(signed, release); err != nil {
 		return nil, err
 	}
