@@ -55,7 +55,7 @@ func (r *Repo) keyring() string {
 // was made here. Run does all this within a minute, and GenerateKey at once. Older
 // versions stay until retention takes them.
 //
-// Errors: an *FieldError for a bad name; ErrReservedName when packages of that name
+// Errors: a *FieldError for a bad name; ErrReservedName when packages of that name
 // are published that were made by others; ErrQuarantined, ErrSigning,
 // ErrUnavailable, ErrFull.
 func (r *Repo) PublishKeyring(ctx context.Context) error {
