@@ -263,7 +263,8 @@ type Settled struct {
 //     of passwords. Password resets that were asked for have ended too.
 //   - What was in the outbox is dropped: the original has seen to it.
 //   - The generations of distributions are counted on from a number that the
-//     original cannot have reached.
+//     original cannot have reached. Superseded ones are forgotten: a backup does
+//     not have their files.
 //
 // Call it once, after the last row.
 func (l *Loading) Settle() (s Settled, err error) {
@@ -281,6 +282,13 @@ func (l *Loading) Settle() (s Settled, err error) {
 		return s, err
 	}
 	if s.Messages, err = l.exec("DELETE FROM outbox"); err != nil {
+		return s, err
+	}
+	_, err = l.exec(`DELETE FROM generations WHERE number <> (SELECT d.generation FROM distributions d WHERE d.codename = generations.distribution)`)
+	if err != nil {
+		return s, err
+	}
+	if _, err := l.exec("DELETE FROM generation_hashes WHERE last_number < ?", int64(stillListed)); err != nil {
 		return s, err
 	}
 	current := make(map[string]int64)

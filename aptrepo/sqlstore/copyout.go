@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"fmt"
 	"iter"
-	"slices"
 
 	"github.com/repod-io/repod/aptrepo"
 )
@@ -202,16 +201,9 @@ func (s *Snapshot) Files() iter.Seq2[StoredFile, error] {
 	}
 }
 
-// Generations returns the kept generations of all distributions, the current one
-// of each last.
+// Generations returns the current generation of each distribution that has one.
 func (s *Snapshot) Generations() ([]aptrepo.Generation, error) {
-	var all []aptrepo.Generation
-	err := each(s, "SELECT "+generationColumns+" FROM generations g ORDER BY g.distribution, g.number", nil, func(rows *sql.Rows) error {
-		g, err := scanGeneration(rows)
-		all = append(all, g)
-		return err
-	})
-	return slices.Clip(all), err
+	return generations(s, "JOIN distributions d ON d.codename = g.distribution AND d.generation = g.number ORDER BY g.distribution")
 }
 
 // AuditAnchor returns the last entry that was moved to the archive in storage.
