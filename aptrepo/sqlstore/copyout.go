@@ -208,3 +208,6 @@ func (s *Snapshot) Generations() ([]aptrepo.Generation, error) {
 
 // AuditAnchor returns the last entry that was moved to the archive in storage.
 func (s *Snapshot) AuditAnchor() (aptrepo.AuditHead, error) { return anchorOf(s) }
+
+// Dialect returns the kind of database.
+func (d *DB) Dialect() Dialect { return d.dialect }
