@@ -64,7 +64,7 @@ func (r *Repo) Fsck(ctx context.Context, o FsckOptions) (FsckReport, error) {
 		o.OrphanAge = orphanAge
 	}
 	c := &checker{repo: r, options: o, started: r.now()}
-	for _, step := range []func(context.Context) error{c.derived, c.files, c.orphans, c.indexes, c.auditLog} {
+	for _, step := range []func(context.Context) error{c.derived, c.files, c.orphans, c.indexes, c.bills, c.auditLog} {
 		if err := step(ctx); err != nil {
 			return c.report, err
 		}
@@ -308,7 +308,12 @@ func (c *checker) indexes(ctx context.Context) error {
 	for _, d := range distributions {
 		c.report.Distributions = append(c.report.Distributions, d.Codename)
 		p := c.repo.publisher(d.Codename)
-		err := p.exclusive(ctx, func(ctx context.Context) error { return c.index(ctx, p) })
+		err := p.exclusive(ctx, func(ctx context.Context) error {
+			if err := c.index(ctx, p); err != nil {
+				return err
+			}
+			return c.written(ctx, p)
+		})
 		if err != nil {
 			return err
 		}
@@ -318,6 +323,9 @@ func (c *checker) indexes(ctx context.Context) error {
 
 func (c *checker) index(ctx context.Context, p *publisher) error {
 	detail, err := p.compare(ctx)
+	if s := p.current.Load(); s != nil && err == nil && detail == "" {
+		detail, err = p.damage(ctx, s, c.options.ReadFiles)
+	}
 	if err != nil || detail == "" {
 		return err
 	}
