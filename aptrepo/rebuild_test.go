@@ -22,7 +22,7 @@ func furnished(t *testing.T) *fixture {
 	f.Materialise = true
 	noise := rand.New(rand.NewPCG(1, 2))
 	for i := range 3 { // more than fits into the manifest
-		text := make([]byte, 24<<10)
+		text := make([]byte, 60<<10)
 		for j := range text {
 			text[j] = "0123456789abcdef"[noise.IntN(16)]
 		}
