@@ -34,7 +34,7 @@ func (r *Repo) Restored(ctx context.Context, detail string) error {
 	if mark.ID > head.ID {
 		detail += fmt.Sprintf("; the log had had %d entries more", mark.ID-head.ID)
 	}
-	if err := r.moveFile(ctx, auditMark, lostFound+auditMark); err != nil {
+	if err := r.asideAudit(ctx); err != nil {
 		return err
 	}
 	e := r.audit(ctx, "repository.restore", ResultSuccess)
@@ -44,6 +44,29 @@ func (r *Repo) Restored(ctx context.Context, detail string) error {
 	}
 	r.logMark(ctx, r.markAudit(ctx)) // a log that was tampered with before is restored as it is
 	return r.Recover(ctx)
+}
+
+// asideAudit moves what may be of lost audit entries to lost+found/.
+func (r *Repo) asideAudit(ctx context.Context) error {
+	anchor, err := r.Store.AuditAnchor(ctx)
+	if err != nil {
+		return err
+	}
+	aside := []string{auditMark}
+	for info, err := range r.Storage.List(ctx, auditArchive) {
+		if err != nil {
+			return storageError(err)
+		}
+		if first, ok := archiveFirst(info.Key); ok && first > anchor.ID {
+			aside = append(aside, info.Key)
+		}
+	}
+	for _, key := range aside {
+		if err := r.moveFile(ctx, key, lostFound+key); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // GenerationFiles returns the keys in storage of all that a generation needs: its

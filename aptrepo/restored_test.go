@@ -126,6 +126,10 @@ func TestRestoredIsRecorded(t *testing.T) {
 	if err := f.files.Put(f.ctx, "audit/head.json", bytes.NewReader(text)); err != nil {
 		t.Fatal(err)
 	}
+	const later = "audit/archive/000000000800.jsonl.gz"
+	if err := f.files.Put(f.ctx, later, strings.NewReader("of entries that are lost")); err != nil {
+		t.Fatal(err)
+	}
 	if report, err := f.VerifyAudit(f.ctx); err != nil || report.BrokenAt == 0 {
 		t.Fatalf("before: %+v, %v", report, err)
 	}
@@ -140,8 +144,13 @@ func TestRestoredIsRecorded(t *testing.T) {
 	if last.Action != "repository.restore" || !strings.HasPrefix(last.Detail, "of a test; the log had had 8") {
 		t.Errorf("recorded %+v", last)
 	}
-	if _, _, err := f.files.Open(f.ctx, "lost+found/audit/head.json"); err != nil {
-		t.Errorf("the mark is lost: %v", err)
+	for _, key := range []string{"audit/head.json", later} {
+		if _, _, err := f.files.Open(f.ctx, "lost+found/"+key); err != nil {
+			t.Errorf("%s is lost: %v", key, err)
+		}
+	}
+	if _, _, err := f.files.Open(f.ctx, later); err == nil {
+		t.Errorf("%s is still there", later)
 	}
 	clean(t, f.Repo)
 }
