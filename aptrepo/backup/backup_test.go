@@ -354,6 +354,9 @@ func TestRestoreGoesOn(t *testing.T) {
 		t.Fatalf("error %v", err)
 	}
 	p.files.out = false
+	if yes, err := backup.Unfinished(t.Context(), p.files); err != nil || !yes {
+		t.Errorf("unfinished: %t, %v", yes, err)
+	}
 	if _, err := p.restore(t, read(other)); !errors.Is(err, backup.ErrNotEmpty) {
 		t.Errorf("another backup: %v", err)
 	}
@@ -365,6 +368,9 @@ func TestRestoreGoesOn(t *testing.T) {
 	}
 	if _, err := p.restore(t, read(data)); err != nil {
 		t.Fatal(err)
+	}
+	if yes, err := backup.Unfinished(t.Context(), p.files); err != nil || yes {
+		t.Errorf("unfinished at the end: %t, %v", yes, err)
 	}
 	clean(t, p.repo(t))
 	if _, err := p.restore(t, read(data)); !errors.Is(err, backup.ErrNotEmpty) {

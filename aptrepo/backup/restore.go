@@ -124,6 +124,19 @@ func begin(ctx context.Context, files storage.Backend, id string) error {
 	return files.Put(ctx, mark, strings.NewReader(id))
 }
 
+// Unfinished reports whether a restore into a storage was broken off. What is there
+// is of no use then to anybody but the same restore.
+func Unfinished(ctx context.Context, files storage.Backend) (bool, error) {
+	body, _, err := files.Open(ctx, mark)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	return true, body.Close()
+}
+
 // restoring takes the entries of a backup.
 type restoring struct {
 	destination Destination

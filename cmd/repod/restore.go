@@ -157,6 +157,24 @@ func (c *storeConfig) createDatabase() (undo func(), err error) {
 	}, f.Close()
 }
 
+// refuseUnfinished keeps a server from starting anew among the files of a restore
+// that was broken off.
+func (c *storeConfig) refuseUnfinished(ctx context.Context) error {
+	files, err := c.openFiles()
+	if err != nil {
+		return err
+	}
+	defer files.Close()
+	unfinished, err := backup.Unfinished(ctx, files)
+	if err != nil {
+		return fmt.Errorf("reading %s: %w", c.filesName(), err)
+	}
+	if unfinished {
+		return fmt.Errorf("a restore into %s was broken off: run repod restore again, or empty it", c.filesName())
+	}
+	return nil
+}
+
 // restoreHint adds what to do.
 func restoreHint(err error) error {
 	switch {

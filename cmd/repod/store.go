@@ -111,6 +111,9 @@ func (c *storeConfig) create(ctx context.Context) error {
 	if err := c.createFiles(ctx); err != nil {
 		return err
 	}
+	if err := c.refuseUnfinished(ctx); err != nil {
+		return err
+	}
 	if c.sqlite == "" {
 		return nil
 	}

@@ -121,10 +121,28 @@ func TestBackupUnderLoad(t *testing.T) {
 		url, _, store := newBucket(t)
 		all := newSites(t)
 		file := filepath.Join(t.TempDir(), "backup.tar.zst")
-		backupDrill(t, all.new("--storage-url", url), all.new("--storage-url", store.URL(store.Bucket(), "elsewhere")),
+		bucket := store.Bucket()
+		to := all.new("--storage-url", store.URL(bucket, "elsewhere"))
+		backupDrill(t, all.new("--storage-url", url), to,
 			func(from site) error { _, err := from.run(t, "backup", nil, file); return err },
 			func(to site) error { _, err := to.run(t, "restore", nil, file); return err })
+		rebuilt(t, to, filepath.Join(store.Dir, bucket, "elsewhere", "index"))
 	})
+}
+
+// rebuilt takes all of the indices away, which fsck makes anew from the database.
+func rebuilt(t *testing.T, s site, indices string) {
+	t.Helper()
+	if err := os.RemoveAll(indices); err != nil {
+		t.Fatal(err)
+	}
+	if got := faultsOf(t, s, "--repair"); !slices.Equal(got, []string{"stale_index "}) {
+		t.Errorf("fsck --repair tells of %q", got)
+	}
+	server := serve(t, s.dir, s.args...)
+	still(t, newChecker(t, server))
+	server.stop(t)
+	fsck(t, s.dir, s.args...)
 }
 
 func backupDrill(t *testing.T, from, to site, save, load func(site) error) {
