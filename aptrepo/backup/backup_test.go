@@ -269,7 +269,7 @@ func (f *fixture) intoFolder(t testing.TB, folder string) backup.Manifest {
 func TestDamagedBackups(t *testing.T) {
 	f := newFixture(t, 3)
 	data, _ := f.tarOf(t, false, backup.Options{})
-	try := func(what string, data []byte) (refused bool) {
+	try := func(what string, data []byte) (refusal error) {
 		t.Helper()
 		p := newPlace(t)
 		b, err := backup.Read(bytes.NewReader(data))
@@ -280,12 +280,12 @@ func TestDamagedBackups(t *testing.T) {
 			if !p.empty(t) {
 				t.Errorf("%s: %v, and the database has tables", what, err)
 			}
-			return true
+			return err
 		}
 		if got := sums(t, p.files, "pool/"); !maps.Equal(got, sums(t, f.files, "pool/")) {
 			t.Errorf("%s: restored with other files", what)
 		}
-		return false
+		return nil
 	}
 	refused := 0
 	const steps = 60
@@ -293,18 +293,21 @@ func TestDamagedBackups(t *testing.T) {
 		at := len(data) * i / steps
 		changed := slices.Clone(data)
 		changed[at] ^= 0x41
-		if try(fmt.Sprintf("byte %d", at), changed) {
+		if try(fmt.Sprintf("byte %d", at), changed) != nil {
 			refused++
 		}
-		if !try(fmt.Sprintf("cut at %d", at), data[:at]) {
-			t.Errorf("a backup of %d bytes is restored that was cut off at %d", len(data), at)
+	}
+	manifest := bytes.LastIndex(data, []byte("manifest.json")) - 512 // its pax header comes before, or not
+	for _, at := range []int{0, 100, 512, len(data) / 3, len(data) / 2, manifest &^ 511, manifest&^511 + 700} {
+		if err := try(fmt.Sprintf("cut at %d", at), data[:at]); !errors.Is(err, backup.ErrIncomplete) {
+			t.Errorf("a backup of %d bytes that was cut off at %d: %v", len(data), at, err)
 		}
 	}
 	if refused < steps/4 {
 		t.Errorf("only %d of %d changed bytes were found", refused, steps)
 	}
-	if try("whole", data) {
-		t.Error("the whole backup is refused")
+	if err := try("whole", data); err != nil {
+		t.Errorf("the whole backup is refused: %v", err)
 	}
 }
 
@@ -598,6 +601,14 @@ func TestHostileBackups(t *testing.T) {
 		}
 		if got := slices.Collect(maps.Keys(sums(t, p.files, ""))); len(got) > 1 {
 			t.Errorf("%s: storage has %q", tt.name, got)
+		}
+		// The real one takes over, as after any restore that was broken off.
+		genuine, err := backup.Read(bytes.NewReader(data))
+		if err == nil {
+			_, err = p.restore(t, genuine)
+		}
+		if err != nil {
+			t.Errorf("after %s: %v", tt.name, err)
 		}
 	}
 	for name, text := range map[string][]byte{"empty": nil, "text": []byte("hello"), "another tar": entries(t, data)[512:]} {

@@ -193,7 +193,7 @@ func (w *writer) files(ctx context.Context, named *spool, generations []aptrepo.
 				continue
 			}
 			done[key] = true
-			if err := w.file(ctx, sqlstore.StoredFile{Key: key, SHA256: sum, Size: -1, Needed: true}); err != nil {
+			if err := w.file(ctx, sqlstore.StoredFile{Key: key, SHA256: sum, Needed: true}); err != nil {
 				return err
 			}
 		}
@@ -203,16 +203,13 @@ func (w *writer) files(ctx context.Context, named *spool, generations []aptrepo.
 		return err
 	}
 	for _, key := range archive {
-		if err := w.file(ctx, sqlstore.StoredFile{Key: key, Size: -1, Needed: true}); err != nil {
+		if err := w.file(ctx, sqlstore.StoredFile{Key: key, Needed: true}); err != nil {
 			return err
 		}
 	}
 	for f, err := range named.each() {
 		if err != nil {
 			return err
-		}
-		if f.SHA256 == "" {
-			f.Size = -1
 		}
 		if err := w.file(ctx, f); err != nil {
 			return err
@@ -235,11 +232,7 @@ func (w *writer) file(ctx context.Context, f sqlstore.StoredFile) error {
 		return fmt.Errorf("reading %s: %w", f.Key, err)
 	}
 	defer body.Close()
-	known := f.SHA256
-	if f.Size >= 0 && info.Size != f.Size {
-		known = ""
-	}
-	sum, err := w.add(ctx, filesDir+f.Key, info.Size, known, body)
+	sum, err := w.add(ctx, filesDir+f.Key, info.Size, f.SHA256, body)
 	var source *sourceError
 	if errors.As(err, &source) && ctx.Err() == nil {
 		w.fault(&w.manifest.Damaged, f.Key, source.err)
