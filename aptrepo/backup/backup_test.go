@@ -617,22 +617,3 @@ func TestHostileBackups(t *testing.T) {
 		}
 	}
 }
-
-func FuzzRead(f *testing.F) {
-	data, _ := newFixture(f, 1).tarOf(f, false, backup.Options{})
-	f.Add(data)
-	f.Add(data[:len(data)/2])
-	packed, _ := newFixture(f, 1).tarOf(f, true, backup.Options{})
-	f.Add(packed)
-	f.Fuzz(func(t *testing.T, data []byte) {
-		b, err := backup.Read(bytes.NewReader(data))
-		if err != nil {
-			return
-		}
-		defer b.Close()
-		p := newPlace(t)
-		if _, err := p.restore(t, b); err != nil && !p.empty(t) {
-			t.Errorf("%v, and the database has tables", err)
-		}
-	})
-}

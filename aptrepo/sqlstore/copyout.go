@@ -166,7 +166,6 @@ type StoredFile struct {
 	Key      string      // in storage
 	Artifact aptrepo.Key // whose file it is; zero where it is no artifact's any more
 	SHA256   string      // "" where the database does not know it
-	Size     int64       // bytes, where SHA256 is known
 	// Needed says that it must be there. The file of a rejected package may be
 	// gone, and so may one that is to be removed.
 	Needed bool
@@ -180,7 +179,7 @@ func (s *Snapshot) Files() iter.Seq2[StoredFile, error] {
 		one := func(rows *sql.Rows) error {
 			var f StoredFile
 			var needed int64
-			if err := rows.Scan(&f.Key, &f.Artifact.Name, &f.Artifact.Version, &f.Artifact.Arch, &f.SHA256, &f.Size, &needed); err != nil {
+			if err := rows.Scan(&f.Key, &f.Artifact.Name, &f.Artifact.Version, &f.Artifact.Arch, &f.SHA256, &needed); err != nil {
 				return err
 			}
 			f.Needed = needed == 1
@@ -189,10 +188,10 @@ func (s *Snapshot) Files() iter.Seq2[StoredFile, error] {
 			}
 			return nil
 		}
-		err := each(s, `SELECT filename, name, version, arch, sha256, size, CASE WHEN status = 'rejected' THEN 0 ELSE 1 END
+		err := each(s, `SELECT filename, name, version, arch, sha256, CASE WHEN status = 'rejected' THEN 0 ELSE 1 END
 			FROM artifacts ORDER BY id`, nil, one)
 		if err == nil {
-			err = each(s, `SELECT r.filename, '', '', '', '', 0, 0 FROM removals r
+			err = each(s, `SELECT r.filename, '', '', '', '', 0 FROM removals r
 				WHERE NOT EXISTS (SELECT 1 FROM artifacts a WHERE a.filename = r.filename) ORDER BY r.filename`, nil, one)
 		}
 		if err != nil && err != stop {
