@@ -288,7 +288,7 @@ func TestDamagedBackups(t *testing.T) {
 		return nil
 	}
 	refused := 0
-	const steps = 60
+	const steps = 30
 	for i := range steps {
 		at := len(data) * i / steps
 		changed := slices.Clone(data)
@@ -325,7 +325,7 @@ func TestDamagedPackage(t *testing.T) {
 	}
 	data, _ := f.tarOf(t, false, backup.Options{})
 	at := bytes.Index(data, deb)
-	for i := 0; i < len(deb); i += 97 {
+	for i := 0; i < len(deb); i += 397 {
 		changed := slices.Clone(data)
 		changed[at+i]++
 		b, err := backup.Read(bytes.NewReader(changed))
