@@ -62,6 +62,7 @@ var may = map[string][]string{
 		"deb", "deb/copyright", "index", "sbom", "scan",
 		"aptrepo/jobs", "aptrepo/resolve", "aptrepo/retention", "aptrepo/settings", "aptrepo/storage", "aptrepo/upstream",
 	},
+	"aptrepo/backup":   {"aptrepo", "aptrepo/sqlstore", "aptrepo/storage"},
 	"aptrepo/repotest": {"aptrepo", "aptrepo/storage", "aptrepo/storage/storagetest", "deb", "deb/debtest", "index"},
 
 	"aptrepo/sqlstore":            {"aptrepo", "aptrepo/settings", "aptrepo/upstream", "auth", "deb", "deb/copyright", "scan"},
