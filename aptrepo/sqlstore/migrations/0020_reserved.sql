@@ -1,0 +1,1 @@
+-- A step of another branch takes this number, and this file goes.
