@@ -22,7 +22,7 @@ import (
 const Prefix = "vulnerabilities/"
 
 const (
-	defaultInterval = 10 * time.Second
+	defaultInterval = 2 * time.Second
 	// keepFormer is how long data that were replaced stay in storage, for those who
 	// are reading them.
 	keepFormer = time.Hour
@@ -61,7 +61,7 @@ type Share struct {
 	DB      *vuln.DB
 	Storage storage.Backend
 	Store   Store
-	// Interval is how often Run looks for other data; 0: every 10 seconds.
+	// Interval is how often Run looks for other data; 0: every 2 seconds.
 	Interval time.Duration
 	// Logger gets what a human should know. Nil: slog.Default().
 	Logger *slog.Logger

@@ -91,6 +91,7 @@ type opened struct {
 	db        *sqlstore.DB
 	secretKey []byte
 	dataDir   string
+	shared    bool // other servers may use the database, too
 }
 
 // Close closes database and storage.
@@ -152,7 +153,7 @@ func (c *storeConfig) open(ctx context.Context, log *slog.Logger) (*opened, erro
 	if signer != nil {
 		repo.Signer = signer
 	}
-	return &opened{repo: repo, files: files, db: db, secretKey: key, dataDir: c.dataDir}, nil
+	return &opened{repo: repo, files: files, db: db, secretKey: key, dataDir: c.dataDir, shared: c.postgres != ""}, nil
 }
 
 func (c *storeConfig) openDatabase(ctx context.Context) (*sqlstore.DB, error) {
