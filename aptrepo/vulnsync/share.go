@@ -34,6 +34,10 @@ var (
 	// ErrOvertaken is returned by Change when another server was faster. What was
 	// brought in is dropped: do it again.
 	ErrOvertaken = errors.New("another server has brought vulnerability data in meanwhile")
+	// ErrLost is returned by Follow when what is current is not in storage, or is
+	// not what the Store says it is: after a restore without it, or when somebody
+	// has tampered with it. Change gets over that.
+	ErrLost = errors.New("the vulnerability data that are current are lost: fetch or import them again")
 )
 
 // Current says which data all servers should have.
@@ -123,32 +127,57 @@ func (s *Share) follow(ctx context.Context) (Current, error) {
 // fetch makes what is current the data of the database.
 func (s *Share) fetch(ctx context.Context, now Current) error {
 	f, _, err := s.Storage.Open(ctx, now.key())
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%w: %w", ErrLost, err)
+	}
 	if err != nil {
 		return err
 	}
 	defer f.Close()
-	_, err = s.DB.ImportBundle(ctx, f, func(manifest, _ []byte) error {
+	body := &source{r: f}
+	_, err = s.DB.ImportBundle(ctx, body, func(manifest, _ []byte) error {
 		if digest(manifest) != now.SHA256 {
 			return errors.New("it is not what the database says")
 		}
 		return nil
 	}, true) // what is current was accepted where it was brought in
+	if err != nil && body.err == nil && ctx.Err() == nil { // all was read, and is at fault
+		return fmt.Errorf("%w: %w", ErrLost, err)
+	}
 	if err == nil {
 		s.logger().InfoContext(ctx, "vulnerability data of another server are in use", "number", now.Number)
 	}
 	return err
 }
 
+// A source remembers that it could not be read.
+type source struct {
+	r   io.Reader
+	err error
+}
+
+func (s *source) Read(p []byte) (int, error) {
+	n, err := s.r.Read(p)
+	if err != nil && err != io.EOF {
+		s.err = err
+	}
+	return n, err
+}
+
 // Change has bring change the database, which is what is current before, and makes
-// what it is then current for all. An error of bring is returned as it is, and
-// what it changed nonetheless is dropped if anything was current before. bring runs
-// alone on this server; when another one was faster the error matches ErrOvertaken.
+// what it is then current for all. Where that is lost, the database is what this
+// server happens to have. An error of bring is returned as it is, and what it changed
+// nonetheless is dropped if anything was current before. bring runs alone on this
+// server; when another one was faster the error matches ErrOvertaken.
 func (s *Share) Change(ctx context.Context, bring func(context.Context) error) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.followed = "" // compare: an earlier change may not have become current
 	now, err := s.follow(ctx)
-	if err != nil {
+	switch {
+	case errors.Is(err, ErrLost):
+		s.logger().WarnContext(ctx, "what is brought in now replaces the data of other servers", "error", err)
+	case err != nil:
 		return fmt.Errorf("sharing vulnerability data: %w", err)
 	}
 	brought := bring(ctx)

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/iotest"
 	"time"
 
 	"github.com/repod-io/repod/aptrepo/storage"
@@ -277,8 +278,8 @@ func TestShareForged(t *testing.T) {
 	if err := h.files.Delete(t.Context(), key); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := b.Follow(t.Context()); err == nil {
-		t.Error("lost data are no error")
+	if _, err := b.Follow(t.Context()); !errors.Is(err, vulnsync.ErrLost) {
+		t.Errorf("lost data: %v", err)
 	}
 	if err := h.files.Put(t.Context(), key, bytes.NewReader(good)); err != nil {
 		t.Fatal(err)
@@ -286,6 +287,57 @@ func TestShareForged(t *testing.T) {
 	if follow(t, b); generation(t, b) != generation(t, a) {
 		t.Error("b does not get well")
 	}
+}
+
+// Data that are lost, as after a restore without them, are replaced by those that
+// are brought in next; ones that cannot be read just now are not.
+func TestShareLost(t *testing.T) {
+	for name, text := range map[string]string{"lost": "", "damaged": "nonsense"} {
+		h := newHouse(t)
+		change(t, h.server(), kev("CVE-2026-0001"))
+		key := h.keys()[0]
+		if err := h.files.Delete(t.Context(), key); err != nil {
+			t.Fatal(err)
+		}
+		if text != "" {
+			if err := h.files.Put(t.Context(), key, strings.NewReader(text)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		a, b := h.server(), h.server()
+		if _, err := a.Follow(t.Context()); !errors.Is(err, vulnsync.ErrLost) {
+			t.Errorf("%s: %v", name, err)
+		}
+		change(t, a, kev("CVE-2026-0002"))
+		if now := follow(t, b); now.Number != 2 || generation(t, b) != generation(t, a) {
+			t.Errorf("%s: %+v after it was replaced", name, now)
+		}
+	}
+	h := newHouse(t)
+	change(t, h.server(), kev("CVE-2026-0001"))
+	a := h.server()
+	a.Storage = &unreadable{&h.files}
+	if err := a.Change(t.Context(), bring(t, a, kev("CVE-2026-0002"))); err == nil || errors.Is(err, vulnsync.ErrLost) {
+		t.Errorf("while the storage is away: %v", err)
+	}
+	if h.store.now.Number != 1 {
+		t.Error("data were replaced that could not be read for a moment")
+	}
+}
+
+// unreadable breaks off in the middle of each file.
+type unreadable struct{ storage.Backend }
+
+func (u *unreadable) Open(ctx context.Context, key string) (io.ReadCloser, storage.Info, error) {
+	f, info, err := u.Backend.Open(ctx, key)
+	if err != nil {
+		return nil, info, err
+	}
+	cut := io.MultiReader(io.LimitReader(f, info.Size/2), iotest.ErrReader(errors.New("the connection broke")))
+	return struct {
+		io.Reader
+		io.Closer
+	}{cut, f}, info, nil
 }
 
 // Run brings what another server has brought in, and ends with its context.

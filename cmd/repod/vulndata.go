@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"path/filepath"
@@ -96,7 +97,8 @@ func (d *vulnData) current(kinds []jobs.Kind) []jobs.Kind {
 	for i := range kinds {
 		work := kinds[i].Work
 		kinds[i].Work = func(ctx context.Context, t *jobs.Task) (any, error) {
-			if err := d.follow(ctx); err != nil {
+			// What is lost a job may bring in again, or it fails for want of it.
+			if err := d.follow(ctx); err != nil && !errors.Is(err, vulnsync.ErrLost) {
 				return nil, err
 			}
 			return work(ctx, t)

@@ -106,4 +106,11 @@ func TestVulnerabilityDataOfServers(t *testing.T) {
 	if status, body := third.send(t, token, "bookworm", debtest.Package{Name: "matched"}); status != 201 {
 		t.Errorf("a server that has them: %d %s", status, body)
 	}
+	// The next sync, at whichever server, brings them back.
+	if status, body := first.call(t, "POST", "/import/sync-security?wait=true", token, ""); status != 200 {
+		t.Fatalf("sync after the loss: %d %s", status, body)
+	}
+	if status, body := fourth.send(t, token, "bookworm", debtest.Package{Name: "tool", Version: "1.0-1+b1"}); status != 202 {
+		t.Errorf("after the next sync: %d %s", status, body)
+	}
 }
