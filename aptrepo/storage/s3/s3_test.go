@@ -495,6 +495,15 @@ func TestPublicEndpoint(t *testing.T) {
 	}
 }
 
+// A directory that was made in the store's own is a bucket: compose.yaml makes it so.
+func TestDirectoryIsBucket(t *testing.T) {
+	srv := s3test.Start(t)
+	must(t, os.Mkdir(filepath.Join(srv.Dir, "made-by-hand"), 0o755))
+	c := at(srv)
+	c.Bucket, c.Prefix = "made-by-hand", "apt"
+	must(t, open(t, c).Probe(t.Context()))
+}
+
 func TestStat(t *testing.T) {
 	srv := s3test.Start(t)
 	b := open(t, at(srv))
