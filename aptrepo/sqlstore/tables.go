@@ -34,8 +34,9 @@ type Column struct {
 	Kind string `json:"kind"`
 }
 
-// transient tables are in no snapshot: what they hold is of minutes.
-var transient = map[string]bool{"rate_hits": true}
+// transient tables are in no snapshot: what they hold is of minutes, or is about
+// files that are in no backup and are fetched again.
+var transient = map[string]bool{"rate_hits": true, "vulnerability_data": true}
 
 // A definition is a table as the migrations make it.
 type definition struct {

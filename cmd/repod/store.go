@@ -119,6 +119,7 @@ type opened struct {
 	db        *sqlstore.DB
 	secretKey []byte
 	dataDir   string
+	shared    bool // other servers may use the database, too
 }
 
 // Close closes database and storage.
@@ -180,7 +181,7 @@ func (c *storeConfig) open(ctx context.Context, log *slog.Logger) (*opened, erro
 		return nil, errors.Join(err, db.Close(), files.Close())
 	}
 	repo := &aptrepo.Repo{Storage: files, Store: db, SecretKey: key, Signer: signer, Logger: log}
-	return &opened{repo: repo, files: files, db: db, secretKey: key, dataDir: c.dataDir}, nil
+	return &opened{repo: repo, files: files, db: db, secretKey: key, dataDir: c.dataDir, shared: c.postgres != ""}, nil
 }
 
 // connect makes a pool of connections, the database of which need not work.
