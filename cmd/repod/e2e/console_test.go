@@ -61,7 +61,7 @@ func consoleServer(t *testing.T) (*server, *api, string) {
 	tracker := filepath.Join(files, "tracker.json")
 	writeFile(t, tracker, []byte(consoleTracker))
 	s := serve(t, dir, "--distributions", both)
-	load := exec.CommandContext(t.Context(), binary(t), "vulndb", "import", "--data-dir", dir, tracker)
+	load := exec.CommandContext(t.Context(), binary(t), "vulndb", "import", "--data-dir", dir, "debian="+tracker)
 	load.Env = serverEnv()
 	output(t, load)
 	c := newAPI(s.URL, newToken(t, s))
@@ -227,12 +227,18 @@ func consoleSetting(t *testing.T, b *browser, c *api, _ string) {
 	b.open("/ui/settings", "Settings")
 	b.fill("Keep versions", "9999")
 	b.click("Save")
+	if stopped, err := js[bool](b, "!document.querySelector('[name=keep_versions]').validity.valid"); err != nil || !stopped {
+		t.Errorf("a number out of bounds is not stopped: %v", err)
+	}
+	b.fill("Public URL", "ftp://repo.example.com")
+	b.fill("Keep versions", "7")
+	b.click("Save")
 	b.shows("validation_failed")
-	if invalid, err := js[bool](b, "document.activeElement.name === 'keep_versions' && document.activeElement.getAttribute('aria-invalid') === 'true'"); err != nil || !invalid {
+	if invalid, err := js[bool](b, "document.activeElement.name === 'public_url' && document.activeElement.getAttribute('aria-invalid') === 'true'"); err != nil || !invalid {
 		t.Errorf("the bad field is not marked: %v", err)
 	}
 	b.complaints()
-	b.fill("Keep versions", "7")
+	b.fill("Public URL", "")
 	b.click("Save")
 	b.shows("Saved: keep_versions.")
 	a := must(t, http.StatusOK)(c.do(t.Context(), "GET", "/settings/", "", nil))

@@ -11,8 +11,9 @@ export function bytes(n) {
 // time writes a time of the API as it is, in UTC, without seconds.
 export const time = (t) => (t ? `${t.slice(0, 10)} ${t.slice(11, 16)}` : '–');
 
+// words writes a name of the API for people.
 export const words = (name) => {
-  const text = String(name ?? '').replaceAll('_', ' ');
+  const text = String(name ?? '').replaceAll('_', ' ').replace(/\b(url|dn|cve|kev|epss|ip|tls|pem|id|ca)\b/g, (w) => w.toUpperCase());
   return text.charAt(0).toUpperCase() + text.slice(1);
 };
 
