@@ -91,7 +91,7 @@ func find(name string) (file, bool) {
 	}
 	segments := strings.Split(strings.TrimSuffix(name, "/"), "/")
 	more, known := pages[segments[0]]
-	if !known || len(segments)-1 > more {
+	if !known || name == "/" || len(segments)-1 > more {
 		return file{}, false
 	}
 	for _, s := range segments[1:] {

@@ -93,7 +93,7 @@ export function table(caption, columns, rows, none = 'Nothing here.') {
 
 export const facts = (pairs) =>
   h('dl', { class: 'facts' }, pairs.filter(Boolean).map(([name, value]) =>
-    (value === '' || value === null || value === undefined ? null : [h('dt', {}, name), h('dd', {}, value)])));
+    (value === '' || value === false || value === null || value === undefined ? null : [h('dt', {}, name), h('dd', {}, value)])));
 
 export const tile = (name, value, note) => h('div', { class: 'tile' }, name, h('strong', {}, value), note && h('span', { class: 'soft small' }, note));
 

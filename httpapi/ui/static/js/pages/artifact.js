@@ -14,7 +14,7 @@ export async function page(ctx) {
   const [synopsis, ...more] = a.description.split('\n');
   return [
     h('p', {}, link(path`/ui/packages/${name}`, `← All versions of ${name}`)),
-    heading(`${a.name} ${a.version}`, badge(a.status), badge(a.arch, '')),
+    heading(`${a.name} ${a.version}`, badge(a.status), h('span', { class: 'badge' }, a.arch)),
     a.architectures.length > 1 && h('p', {}, 'Architectures: ', a.architectures.map((arch) =>
       [arch === a.arch ? h('strong', {}, arch) : link(withQuery(ctx.address, { arch }), arch), ' '])),
     h('p', {}, synopsis),

@@ -36,7 +36,7 @@ const hits = (found, place, ctx) => table(`${plural(found.count, 'package')} fou
   { head: 'Package', cell: (p) => p.name },
   { head: 'Version', cell: (p) => p.version },
   { head: 'Architecture', cell: (p) => p.arch },
-  { head: 'Description', cell: (p) => p.description },
+  { head: 'Description', cell: (p) => p.description.split('\n')[0] },
   { head: 'Source', cell: (p) => [p.source_id, p.security && [' ', badge('security', 'good')]] },
   { head: 'Size', num: true, cell: (p) => bytes(p.size_bytes) },
   ...(session.can('uploader') ? [{ head: '', act: true, cell: (p) => button('Fetch …', (e) => attempt(e, () => order(p, place, ctx)), 'small') }] : []),

@@ -1,6 +1,6 @@
 import { h, path, withQuery } from '../dom.js';
 import { get } from '../api.js';
-import { bytes, severities, plural, time, words } from '../format.js';
+import { bytes, plural, time, words } from '../format.js';
 import { badge, counts, empty, heading, later, link, panel, table, tile } from '../widgets.js';
 import { bars } from '../chart.js';
 
