@@ -197,3 +197,21 @@ func (b *browser) picture(name string) {
 		b.t.Log(err)
 	}
 }
+
+// complains waits for the browser's own complaint about an answer with a status,
+// which it makes whatever the page does, and fails the test on any other.
+func (b *browser) complains(status string) {
+	b.t.Helper()
+	var all []string
+	eventually(b.t, pageLimit, func() error {
+		if all = append(all, b.complaints()...); len(all) == 0 {
+			return fmt.Errorf("the browser has not complained about %s", status)
+		}
+		return nil
+	})
+	for _, m := range all {
+		if !strings.HasPrefix(m, "network ") || !strings.Contains(m, status) {
+			b.t.Errorf("the browser says, beside %s: %s", status, m)
+		}
+	}
+}
