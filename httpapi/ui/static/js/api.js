@@ -58,6 +58,12 @@ export async function call(method, address, options) {
   return answer.status === 204 ? null : answer.json();
 }
 
+// text returns an answer that is no JSON.
+export async function text(address, signal) {
+  const answer = await send('GET', address, { signal, headers: { Accept: 'text/plain' } });
+  return answer.text();
+}
+
 export const get = (address, query, signal) => call('GET', address, { query, signal });
 export const post = (address, body, query) => call('POST', address, { body, query });
 export const del = (address, query) => call('DELETE', address, { query });

@@ -29,12 +29,12 @@ export function findings(report, a, ctx) {
     report.cves.length > 0 && table('Vulnerabilities, the worst first', [
       ...cveColumns,
       { head: 'State', cell: (c) => badge(c.status, c.status === 'open' ? 'warn' : 'good') },
-      { head: 'About', cell: (c) => [h('span', { class: 'mono' }, `${c.package} ${c.installed_version}`), ' ', c.description] },
+      { head: 'About', long: true, cell: (c) => [h('span', { class: 'mono' }, `${c.package} ${c.installed_version}`), ' ', c.description] },
     ], report.cves),
     report.decisions.length > 0 && table('Decisions, newest first', [
       { head: 'Decision', cell: (d) => [badge(d.decision, d.active ? 'good' : ''), !d.active && 'no longer in force'] },
-      { head: 'Reason', cell: (d) => h('span', { class: 'text' }, d.comment) },
-      { head: 'About', cell: (d) => d.cve_ids.join(', ') },
+      { head: 'Reason', long: true, cell: (d) => h('span', { class: 'text' }, d.comment) },
+      { head: 'About', long: true, cell: (d) => d.cve_ids.join(', ') },
       { head: 'By', cell: (d) => d.decided_by },
       { head: 'When (UTC)', cell: (d) => time(d.decided_at) },
       { head: 'Until', cell: (d) => (d.expires_at ? time(d.expires_at) : 'for good') },

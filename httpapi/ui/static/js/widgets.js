@@ -80,10 +80,10 @@ export function report(error) {
   document.getElementById('notices').append(box);
 }
 
-// table shows rows. A column is {head, cell(row), num, act}.
+// table shows rows. A column is {head, cell(row), num, act, long}.
 export function table(caption, columns, rows, none = 'Nothing here.') {
   if (rows.length === 0) return empty(none);
-  const kind = (c) => (c.num ? 'num' : c.act ? 'act' : null);
+  const kind = (c) => (c.num ? 'num' : c.act ? 'act' : c.long ? 'long' : null);
   return h('div', { class: 'scroll', role: 'region', 'aria-label': caption, tabindex: '0' },
     h('table', {},
       h('caption', {}, caption),

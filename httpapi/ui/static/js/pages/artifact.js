@@ -67,7 +67,7 @@ function missing(d) {
       d.all_satisfied ? badge('all there', 'good') : badge(`missing: ${d.missing.join(', ')}`, 'bad')),
     table('Relations and what satisfies them', [
       { head: 'Relation', cell: (r) => words(r.relation) },
-      { head: 'Packages', cell: alternatives },
+      { head: 'Packages', long: true, cell: alternatives },
       { head: 'Satisfied', cell: (r) => (r.satisfied ? badge('yes', 'good') : badge('no', 'warn')) },
       { head: 'Sources have it', cell: (r) => (r.available_upstream ? 'yes' : 'no') },
     ], d.dependencies, 'It needs no other package.'),

@@ -24,7 +24,7 @@ export async function page(ctx) {
       { head: 'Result', cell: (e) => badge(e.result) },
       { head: 'Package', cell: (e) => [e.package, ' ', e.version] },
       { head: 'Target', cell: (e) => e.target },
-      { head: 'Detail', cell: (e) => [e.detail, e.request_id && h('div', { class: 'soft small' }, `request ${e.request_id}`)] },
+      { head: 'Detail', long: true, cell: (e) => [e.detail, e.request_id && h('div', { class: 'soft small' }, `request ${e.request_id}`)] },
     ], log.items, 'No entry fits.'),
     pager(ctx, log),
   ];

@@ -1,8 +1,8 @@
 import { h, path } from '../dom.js';
-import { download, get } from '../api.js';
+import { download, get, text } from '../api.js';
 import * as session from '../session.js';
 import { bytes, time } from '../format.js';
-import { attempt, badge, button, copyable, facts, heading, link, pager, panel, table } from '../widgets.js';
+import { attempt, badge, button, copyable, facts, heading, later, link, pager, panel, table } from '../widgets.js';
 import { filters } from '../form.js';
 import { unpublish } from '../actions.js';
 
@@ -21,7 +21,7 @@ export async function page(ctx) {
         ['Components', d.components.join(', ')], ['Architectures', d.architectures.join(', ')],
         ['Signed', d.signed ? badge('yes', 'good') : badge('no', 'bad')], ['Published (UTC)', time(d.last_published_at)],
       ]), h('h3', {}, 'Bill of materials'), bill(codename)),
-      panel('Set up a client', h('p', {}, 'As root, on a machine with curl:'), copyable(setup(codename)))),
+      panel('Set up a client', h('p', {}, 'As root, on a machine with curl:'), later(async () => copyable(setup(codename, await text(path`/apt/${codename}.sources`, ctx.signal)))))),
     filters(ctx, [
       { name: 'q', label: 'Name', type: 'search' },
       { name: 'component', label: 'Component', type: 'select', options: [['', 'Any'], ...d.components] },
@@ -46,10 +46,10 @@ function bill(codename) {
   return h('div', { class: 'row' }, button('CycloneDX', fetch('cyclonedx')), button('SPDX', fetch('spdx')));
 }
 
-// setup is the text of the contract; the server's own address is the one that
-// the browser uses.
-function setup(codename) {
-  const base = `${location.origin}/apt`;
+// setup is the text of the contract. The stanza knows what clients call the
+// server, which need not be what the browser calls it.
+function setup(codename, stanza) {
+  const base = /^URIs: (\S+?)\/?$/m.exec(stanza)[1];
   return [
     'install -d -m 0755 /etc/apt/keyrings',
     `curl -fsSL ${base}/repod.asc -o /etc/apt/keyrings/repod.asc`,

@@ -15,7 +15,7 @@ export async function page(ctx) {
     ]),
     table('Distributions', [
       { head: 'Codename', cell: (d) => link(path`/ui/distributions/${d.codename}`, d.codename) },
-      { head: 'Description', cell: (d) => d.description },
+      { head: 'Description', long: true, cell: (d) => d.description },
       { head: 'Components', cell: (d) => d.components.join(', ') },
       { head: 'Architectures', cell: (d) => d.architectures.join(', ') },
       { head: 'Packages', num: true, cell: (d) => d.package_count },

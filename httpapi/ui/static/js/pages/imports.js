@@ -36,7 +36,7 @@ const hits = (found, place, ctx) => table(`${plural(found.count, 'package')} fou
   { head: 'Package', cell: (p) => p.name },
   { head: 'Version', cell: (p) => p.version },
   { head: 'Architecture', cell: (p) => p.arch },
-  { head: 'Description', cell: (p) => p.description.split('\n')[0] },
+  { head: 'Description', long: true, cell: (p) => p.description.split('\n')[0] },
   { head: 'Source', cell: (p) => [p.source_id, p.security && [' ', badge('security', 'good')]] },
   { head: 'Size', num: true, cell: (p) => bytes(p.size_bytes) },
   ...(session.can('uploader') ? [{ head: '', act: true, cell: (p) => button('Fetch …', (e) => attempt(e, () => order(p, place, ctx)), 'small') }] : []),
@@ -90,7 +90,7 @@ function planned(plan, wanted, preview, ctx) {
 
 const imported = (r) => table(`${plural(r.imported, 'package')} imported, ${r.skipped} there already, ${r.errors} failed`, [
   { head: 'Package', cell: (x) => link(path`/ui/packages/${x.name}`, `${x.name} ${x.version}`) }, { head: 'Architecture', cell: (x) => x.arch },
-  { head: 'Status', cell: (x) => badge(x.status) }, { head: 'Detail', cell: (x) => x.detail },
+  { head: 'Status', cell: (x) => badge(x.status) }, { head: 'Detail', long: true, cell: (x) => x.detail },
 ], r.results);
 
 async function sources(ctx) {
@@ -107,12 +107,12 @@ async function sources(ctx) {
     place,
     table('Sources', [
       { head: 'Source', cell: (s) => s.source_id },
-      { head: 'From', cell: (s) => `${s.url} ${s.suite}` },
+      { head: 'From', long: true, cell: (s) => `${s.url} ${s.suite}` },
       { head: 'For', cell: (s) => s.target_distribution || 'all' },
       { head: 'State', cell: (s) => [s.enabled ? badge(s.status) : badge('disabled', ''), s.security && badge('security', '')] },
       { head: 'Packages', num: true, cell: (s) => s.package_count },
       { head: 'Last sync (UTC)', cell: (s) => time(s.last_sync) },
-      { head: 'Error', cell: (s) => s.error?.detail ?? s.error ?? '' },
+      { head: 'Error', long: true, cell: (s) => s.error?.detail ?? s.error ?? '' },
       { head: '', act: true, cell: (s) => [
         maintainer && s.enabled && button('Sync', run(path`/import/sync/${s.source_id}`), 'small'), ' ',
         admin && button('Delete', () => removeSource(s, ctx), 'small bad')] },

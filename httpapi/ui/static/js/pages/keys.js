@@ -9,7 +9,7 @@ export async function page(ctx) {
   return [
     heading('Signing keys', button('New key', () => generate(ctx), 'main')),
     panel('Keys', table('Newest first', [
-      { head: 'Fingerprint', cell: (x) => h('code', {}, x.fingerprint) }, { head: 'Algorithm', cell: (x) => x.algorithm },
+      { head: 'Fingerprint', long: true, cell: (x) => h('code', {}, x.fingerprint) }, { head: 'Algorithm', cell: (x) => x.algorithm },
       { head: 'State', cell: (x) => [badge(x.state), x.retires_at && ` until ${time(x.retires_at)}`] }, { head: 'Of', cell: (x) => x.uids.join(', ') },
       { head: 'Since (UTC)', cell: (x) => time(x.created_at) }, { head: 'Expires', cell: (x) => (x.expires_at ? time(x.expires_at) : 'never') },
     ], k.keys, 'There is no key.')),

@@ -25,7 +25,7 @@ export async function page(ctx) {
     table('Packages', [
       { head: 'Package', cell: (p) => link(path`/ui/packages/${p.name}`, p.name) },
       { head: 'Newest', cell: (p) => link(path`/ui/packages/${p.name}/${p.latest_version}`, p.latest_version) },
-      { head: 'Description', cell: (p) => p.description.split('\n')[0] },
+      { head: 'Description', long: true, cell: (p) => p.description.split('\n')[0] },
       { head: 'Distributions', cell: (p) => p.distributions.join(', ') },
       { head: 'Status', cell: (p) => badge(p.status) },
       { head: 'Vulnerabilities', cell: (p) => counts(p.vulnerabilities) },

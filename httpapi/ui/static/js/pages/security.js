@@ -56,8 +56,8 @@ async function vulnerabilities(ctx) {
     ]),
     table('Open vulnerabilities, the worst first', [
       ...cveColumns,
-      { head: 'Packages', cell: (c) => c.affected.map((a) => h('div', {}, whole(a))) },
-      { head: 'Description', cell: (c) => c.description },
+      { head: 'Packages', long: true, cell: (c) => c.affected.map((a) => h('div', {}, whole(a))) },
+      { head: 'Description', long: true, cell: (c) => c.description },
     ], v.vulnerabilities.items, 'No open vulnerability fits.'),
     pager(ctx, v.vulnerabilities),
   ];
@@ -80,7 +80,7 @@ const waiting = (p, ctx) => panel('',
       button('Decide', () => decide(p, p.cves, ctx), 'main'), button('Quarantine', () => quarantine(p, ctx), 'bad'))),
   h('p', {}, badge(p.status), words(p.status_reason), ` – for ${p.target_distributions.join(', ') || 'no distribution'}, by ${p.uploaded_by}, waits ${p.waiting_days} d `, counts(p.counts)),
   p.cves.length > 0 && disclosed('Its vulnerabilities', async () => table('Open', [
-    ...cveColumns, { head: 'Description', cell: (c) => c.description },
+    ...cveColumns, { head: 'Description', long: true, cell: (c) => c.description },
   ], p.cves)));
 
 async function scanner(ctx) {

@@ -120,7 +120,7 @@ function retentionPanel() {
     const r = await retention(dry);
     if (!r) return;
     put(place, h('p', {}, `${plural(r.removed_count, 'publication')} ${r.dry_run ? 'would go' : 'went'}, ${bytes(r.freed_bytes)}.`), table('What goes', [
-      { head: 'Package', cell: (x) => `${x.name} ${x.version} ${x.arch}` }, { head: 'Distribution', cell: (x) => x.distribution }, { head: 'Reason', cell: (x) => words(x.reason) }, { head: 'Size', num: true, cell: (x) => bytes(x.size_bytes) },
+      { head: 'Package', cell: (x) => `${x.name} ${x.version} ${x.arch}` }, { head: 'Distribution', cell: (x) => x.distribution }, { head: 'Reason', long: true, cell: (x) => words(x.reason) }, { head: 'Size', num: true, cell: (x) => bytes(x.size_bytes) },
     ], r.removed, 'Nothing.'));
   });
   return panel('Retention', h('div', { class: 'row' }, button('Show what would go', run(true)), button('Run now', run(false), 'bad')), place);

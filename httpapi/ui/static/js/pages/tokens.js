@@ -24,7 +24,7 @@ export async function page(ctx) {
     ], tokens, 'There are no API tokens.')),
     panel('Trusted publishers', h('p', { class: 'soft' }, 'CI jobs that exchange a token of their platform for one of 15 minutes: no secret is kept there.'),
       table('Trusted publishers', [
-        { head: 'Name', cell: (p) => p.name }, { head: 'Issuer', cell: (p) => p.issuer }, { head: 'Repository', cell: (p) => p.repository }, { head: 'Ref', cell: (p) => p.ref },
+        { head: 'Name', cell: (p) => p.name }, { head: 'Issuer', long: true, cell: (p) => p.issuer }, { head: 'Repository', cell: (p) => p.repository }, { head: 'Ref', cell: (p) => p.ref },
         { head: 'Roles', cell: (p) => p.roles.join(', ') }, { head: 'Only', cell: (p) => [...p.distributions, ...(p.packages ?? [])].join(', ') || 'everything' },
         { head: '', act: true, cell: (p) => button('Delete', () => removePublisher(p, ctx), 'small bad') },
       ], publishers, 'There are none.'),

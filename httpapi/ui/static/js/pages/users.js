@@ -12,9 +12,9 @@ export async function page(ctx) {
   return [
     heading('Users', button('New user', () => create(ctx), 'main')),
     table('Users', [
-      { head: 'Name', cell: (u) => u.username }, { head: 'Full name', cell: (u) => u.full_name }, { head: 'E-mail', cell: (u) => u.email },
+      { head: 'Name', cell: (u) => u.username }, { head: 'Full name', long: true, cell: (u) => u.full_name }, { head: 'E-mail', cell: (u) => u.email },
       { head: 'Roles', cell: (u) => u.roles.join(', ') },
-      { head: 'State', cell: (u) => (u.active ? badge('active') : badge('locked', 'bad')) }, { head: 'From', cell: (u) => u.auth_source },
+      { head: 'State', cell: (u) => (u.active ? badge('active') : badge('locked', 'bad')) }, { head: 'From', long: true, cell: (u) => u.auth_source },
       { head: 'Last login (UTC)', cell: (u) => time(u.last_login) },
       { head: '', act: true, cell: (u) => [
         button('Change', () => change(u, ctx), 'small'), ' ',
