@@ -1,6 +1,7 @@
 // Package e2e proves repod on real input: it builds the binary, starts it in
 // a directory of its own and lets real clients judge it: apt-get, mmdebstrap,
-// gpgv and sqv, and a checker that shares no code with the server.
+// gpgv and sqv, Chromium for the console, and a checker that shares no code with
+// the server.
 //
 // Without further ado go test runs one short test. REPOD_E2E=1, or CI=true,
 // runs all of them, which takes some minutes, a network for the packages of a
@@ -12,6 +13,8 @@
 //
 // REPOD_BINARY names a repod to be tested instead of the one built from this
 // source, such as the one of a release.
+//
+// REPOD_SCREENSHOTS names a folder for pictures of the console's pages.
 //
 // A test whose programs or rights are missing is skipped, and fails where
 // CI=true.
