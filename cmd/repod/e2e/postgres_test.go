@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"bytes"
 	"context"
 	"encoding/base64"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -174,11 +176,16 @@ func freeAddress(t *testing.T) string {
 type relay struct {
 	address string
 	target  string
+	// patience is how long a new connection waits for a target that is not
+	// there, as a load balancer lets it wait. Set it before the first one.
+	patience time.Duration
 
 	mu      sync.Mutex
-	fault   string // "", "refuse" or "hang"
+	fault   string // "", "refuse", "hang" or "forget"
 	resume  chan struct{}
 	current map[net.Conn]bool
+
+	forgotten atomic.Int64
 }
 
 func newRelay(t *testing.T, target string) *relay {
@@ -210,6 +217,10 @@ func (r *relay) refuse() { r.set("refuse") }
 // hang lets no byte through any more and cuts nothing.
 func (r *relay) hang() { r.set("hang") }
 
+// forget lets each COMMIT through and cuts the connection before the answer:
+// whoever sent it cannot know whether it was done.
+func (r *relay) forget() { r.set("forget") }
+
 // mend makes all well; connections that hung are cut.
 func (r *relay) mend() { r.set("") }
 
@@ -221,6 +232,8 @@ func (r *relay) set(fault string) {
 	switch {
 	case fault == "hang":
 		r.resume = make(chan struct{})
+		return
+	case fault == "forget":
 		return
 	case was == "hang":
 		close(r.resume)
@@ -247,7 +260,7 @@ func (r *relay) pass(c net.Conn) {
 		<-resume
 		return
 	}
-	to, err := net.Dial("tcp", r.target)
+	to, err := r.dial()
 	if err != nil {
 		return
 	}
@@ -268,13 +281,30 @@ func (r *relay) pass(c net.Conn) {
 	copies.Wait()
 }
 
+func (r *relay) dial() (net.Conn, error) {
+	for began := time.Now(); ; time.Sleep(20 * time.Millisecond) {
+		to, err := net.Dial("tcp", r.target)
+		if err == nil || time.Since(began) >= r.patience {
+			return to, err
+		}
+	}
+}
+
 func (r *relay) copy(to io.WriteCloser, from net.Conn) {
 	defer to.Close()
 	buf := make([]byte, 32<<10)
 	for {
 		n, err := from.Read(buf)
-		if fault, resume := r.state(); fault == "hang" {
+		fault, resume := r.state()
+		if fault == "hang" {
 			<-resume
+			return
+		}
+		if fault == "forget" && bytes.Contains(bytes.ToLower(buf[:n]), []byte("commit")) {
+			to.Write(buf[:n])
+			r.forgotten.Add(1)
+			time.Sleep(50 * time.Millisecond) // so that the commit is made
+			from.Close()
 			return
 		}
 		if n > 0 {

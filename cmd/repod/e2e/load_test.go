@@ -1,0 +1,408 @@
+package e2e
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"net/http/httputil"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// A site is a repository under a drill, as clients see it: at one address,
+// whatever becomes of the servers behind it.
+type site struct {
+	check   *checker
+	token   string
+	history *history
+	ledger  *ledger
+	lag     time.Duration // see model
+	// fsck of the data directories, with these settings.
+	dir  string
+	args []string
+}
+
+// newSite returns a site whose servers, of which s is one, are reached at a base
+// address. The ledger may be nil.
+func newSite(t *testing.T, s *server, base string, l *ledger, args ...string) *site {
+	t.Helper()
+	x := &site{token: newToken(t, s), history: newHistory(t), ledger: l, dir: s.Dir, args: args}
+	x.check = newChecker(t, s)
+	x.check.base = base + "/apt/"
+	return x
+}
+
+func (x *site) url() string { return strings.TrimSuffix(x.check.base, "/apt/") }
+
+// A load is what clients do beside a drill: upload, promote, delete, read, and
+// run apt-get update. It ends by stop.
+type load struct {
+	t       *testing.T
+	site    *site
+	workers int
+	pace    time.Duration // between two uploads of one worker
+	keep    int           // packages of a worker, before it deletes its oldest one
+	urls    []string      // of servers, which workers and readers use by turns
+	// during, if set, may excuse a failed read: the server it went to is killed.
+	cuts bool
+
+	ctx      context.Context
+	cancel   context.CancelFunc
+	all      sync.WaitGroup
+	mu       sync.Mutex
+	latency  map[string][]time.Duration // of what was done at the first try
+	statuses map[int]int                // 0: none
+	reads    int
+	cut      int // reads that were broken off
+	seen     map[string]*state
+	apt      map[string]*aptCount
+}
+
+// An aptCount counts runs of apt-get update.
+type aptCount struct{ runs, cut, failed int }
+
+func (x *site) load(t *testing.T) *load {
+	l := &load{t: t, site: x, workers: 10, pace: time.Second, keep: 20, urls: []string{x.url()},
+		latency: make(map[string][]time.Duration), statuses: make(map[int]int), seen: make(map[string]*state), apt: make(map[string]*aptCount)}
+	l.ctx, l.cancel = context.WithCancel(t.Context())
+	t.Cleanup(l.cancel)
+	return l
+}
+
+// start lets the clients begin.
+func (l *load) start() {
+	for i := range l.workers {
+		c := newAPI(l.urls[i%len(l.urls)], l.site.token)
+		l.all.Go(func() { l.work(c, i) })
+	}
+	for i, base := range l.urls {
+		check := *l.site.check
+		check.base = base + "/apt/"
+		for _, codename := range []string{"bookworm", "trixie"} {
+			l.all.Go(func() { l.watch(&check, fmt.Sprint(i), codename) })
+		}
+		l.all.Go(func() { l.fetch(&check) })
+		l.all.Go(func() { l.update(fmt.Sprint("by hash ", i), base, "") })
+	}
+	l.all.Go(func() { l.update("without by-hash", l.site.url(), `Acquire::By-Hash "no";`) })
+	l.all.Go(func() { l.update("paused", newPause(l.t, l.site.url(), either(2*time.Second, 20*time.Second)), "") })
+}
+
+// stop ends the clients and waits for what is under way.
+func (l *load) stop() {
+	l.cancel()
+	l.all.Wait()
+}
+
+// work publishes version after version of a package, promotes some and deletes
+// some, and asks again until it is told that something is done.
+func (l *load) work(c *api, i int) {
+	draw := rand.New(rand.NewPCG(uint64(i), 1))
+	var live []pkg
+	for n := 1; l.wait(l.pace); n++ {
+		p := newPkg(fmt.Sprintf("load-%02d", i), fmt.Sprintf("1.%d", n), 5_000+draw.IntN(195_000))
+		if !l.try("upload", p, func(ctx context.Context) (*answer, error) { return c.upload(ctx, "bookworm", p.Deb) },
+			http.StatusCreated, http.StatusOK) {
+			return
+		}
+		live = append(live, p)
+		if draw.IntN(5) == 0 && !l.try("promote", p, func(ctx context.Context) (*answer, error) {
+			return c.promote(ctx, p, "bookworm", "trixie")
+		}, http.StatusOK) {
+			return
+		}
+		if len(live) > l.keep || draw.IntN(10) == 0 {
+			p, live = live[0], live[1:]
+			if !l.try("delete", p, func(ctx context.Context) (*answer, error) { return c.remove(ctx, p) },
+				http.StatusNoContent, http.StatusNotFound) {
+				return
+			}
+		}
+	}
+}
+
+// wait sleeps and reports whether the load goes on.
+func (l *load) wait(d time.Duration) bool {
+	select {
+	case <-l.ctx.Done():
+		return false
+	case <-time.After(d):
+		return true
+	}
+}
+
+// try sends a request until it is done, or the load ends. done are the statuses
+// that say so, at the first try only the first of them.
+func (l *load) try(op string, p pkg, send func(context.Context) (*answer, error), done ...int) bool {
+	for n := 0; ; n++ {
+		began := time.Now()
+		id := l.site.history.ask(op, p)
+		a, err := send(l.t.Context())
+		l.site.history.answer(id, a, err)
+		took, status := time.Since(began), 0
+		if err == nil {
+			status = a.Status
+		}
+		l.mu.Lock()
+		l.statuses[status]++
+		if n == 0 && status == done[0] {
+			l.latency[op] = append(l.latency[op], took)
+		}
+		l.mu.Unlock()
+		switch {
+		case status == done[0] || n > 0 && slices.Contains(done, status):
+			return true
+		case status != 0 && status < 500:
+			l.t.Errorf("%s of %s, try %d: status %d: %s", op, p.ID(), n+1, status, a.Body)
+			return false
+		}
+		if !l.wait(200 * time.Millisecond) {
+			return false
+		}
+	}
+}
+
+// watch verifies the current state of a distribution over and over.
+func (l *load) watch(check *checker, reader, codename string) {
+	for l.wait(250 * time.Millisecond) {
+		since := time.Now()
+		st, err := check.verify(l.t.Context(), codename, false)
+		if !l.excuse("state of "+codename, err) {
+			continue
+		}
+		l.site.history.saw(reader, codename, since, st)
+		l.mu.Lock()
+		l.seen[check.base+" "+codename+" "+st.Date] = st
+		l.mu.Unlock()
+	}
+}
+
+// fetch reads InRelease and package files, 50 times a second at most.
+func (l *load) fetch(check *checker) {
+	for l.wait(20 * time.Millisecond) {
+		l.mu.Lock()
+		n := l.reads % 2
+		l.mu.Unlock()
+		began := time.Now()
+		var err error
+		if st := l.someState(); n == 0 || st == nil || len(st.Packages) == 0 {
+			_, err = check.fetch(l.t.Context(), "dists/bookworm/InRelease")
+		} else {
+			one := slices.Collect(maps.Keys(st.Packages))[0]
+			err = check.pool(l.t.Context(), &state{Packages: map[string]stanza{one: st.Packages[one]}})
+		}
+		if l.excuse("read", err) {
+			l.mu.Lock()
+			l.latency["read"] = append(l.latency["read"], time.Since(began))
+			l.mu.Unlock()
+		}
+	}
+}
+
+// someState returns a state that a reader has seen.
+func (l *load) someState() *state {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, st := range l.seen {
+		return st
+	}
+	return nil
+}
+
+// excuse counts a read and reports whether it went well. One that is broken off
+// is a failure unless servers are being killed; a wrong answer always is.
+func (l *load) excuse(what string, err error) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.reads++
+	var lost net.Error
+	switch {
+	case err == nil:
+		return true
+	case l.cuts && !strings.Contains(err.Error(), "status ") &&
+		(errors.As(err, &lost) || strings.Contains(err.Error(), "EOF") || strings.Contains(err.Error(), "reset")):
+		l.cut++
+	default:
+		l.t.Errorf("%s: %v", what, err)
+	}
+	return false
+}
+
+// broken are the complaints of apt that come from connections, not from what was
+// served.
+var broken = regexp.MustCompile(`(?i)could not connect|connection (failed|timed out|refused|reset)|unable to connect|error reading from server|undetermined error|(server|remote end) closed the connection|Failed to fetch \S+\s*$|some index files failed`)
+
+// update runs apt-get update over and over, with a line of configuration. Only
+// clients by hash are promised to see no mismatch; others are counted.
+func (l *load) update(name, base, config string) {
+	root := newAptRoot(l.t, base+"/apt/", "bookworm", l.site.check.keyring)
+	root.configure(l.t, "Acquire::Retries \"3\";\n"+config+"\n")
+	count := new(aptCount)
+	l.mu.Lock()
+	l.apt[name] = count
+	l.mu.Unlock()
+	for l.wait(200 * time.Millisecond) {
+		err := root.update(l.t.Context())
+		l.mu.Lock()
+		count.runs++
+		switch {
+		case err == nil:
+		case l.cuts && onlyBroken(err):
+			count.cut++
+		default:
+			count.failed++
+			if name != "without by-hash" {
+				l.t.Errorf("apt %s: %v", name, err)
+			}
+		}
+		l.mu.Unlock()
+	}
+}
+
+// onlyBroken reports whether all that apt complains of is the connection.
+func onlyBroken(err error) bool {
+	found := false
+	for line := range strings.Lines(err.Error()) {
+		if strings.HasPrefix(line, "W:") || strings.HasPrefix(line, "E:") {
+			found = true
+			if !broken.MatchString(line) {
+				return false
+			}
+		}
+	}
+	return found
+}
+
+// newPause returns the address of a server that passes requests on to base, and
+// lets those for index files wait: a client that is stopped between InRelease
+// and what that lists.
+func newPause(t *testing.T, base string, d time.Duration) string {
+	t.Helper()
+	to, err := url.Parse(base)
+	if err != nil {
+		t.Fatal(err)
+	}
+	proxy := httputil.NewSingleHostReverseProxy(to)
+	proxy.ErrorLog = silent
+	return listen(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.Contains(r.URL.Path, "/by-hash/") {
+			select {
+			case <-time.After(d):
+			case <-r.Context().Done():
+			}
+		}
+		proxy.ServeHTTP(w, r)
+	}))
+}
+
+// settle checks everything once the load has ended and faults are over, by the
+// history, the served tree, the database and the storage; and returns what there
+// is to tell.
+func (l *load) settle() (told string, v verdict) {
+	t, x := l.t, l.site
+	t.Helper()
+	ctx := t.Context()
+	served := make(map[string]map[string]string)
+	for _, codename := range []string{"bookworm", "trixie"} {
+		since := time.Now()
+		st, err := x.check.verify(ctx, codename, true)
+		if err != nil {
+			t.Errorf("INV2: at last: %v", err)
+			continue
+		}
+		if err := x.check.pool(ctx, st); err != nil {
+			t.Errorf("INV1: at last: %v", err)
+		}
+		x.history.saw("last", codename, since, st)
+		served[codename] = make(map[string]string)
+		for id, p := range st.Packages {
+			served[codename][id] = p["SHA256"]
+		}
+	}
+	l.again()
+	records, err := x.history.read()
+	if err != nil {
+		t.Fatal(err)
+	}
+	v = judge(records, x.lag)
+	for i, fault := range v.Faults {
+		if i == 10 {
+			t.Errorf("and %d faults more", len(v.Faults)-i)
+			break
+		}
+		t.Error(fault)
+	}
+	orphans := x.books(t, records, served)
+	runs, failed, cut, without := l.aptTold()
+	if runs == 0 || v.States < 4 || v.Done == 0 {
+		t.Errorf("nothing was proved: %d updates, %d states, %d changes", runs, v.States, v.Done)
+	}
+	return fmt.Sprintf("%d changes acknowledged, %d left open, 0 lost; %d states and %d reads verified (%d broken off); apt-get update %d times, %d failed (%d broken off; without by-hash %d of %d failed); %d files left by broken uploads",
+		v.Done, v.Unknown, v.States, l.reads, l.cut, runs, failed, cut, without.failed, without.runs, orphans), v
+}
+
+// books checks the database and the storage, and runs the program's own fsck.
+func (x *site) books(t *testing.T, records []record, served map[string]map[string]string) (orphans int) {
+	t.Helper()
+	if x.ledger != nil {
+		m, _ := newModel(records, x.lag)
+		var err error
+		if orphans, err = x.ledger.contents(t.Context(), served); err != nil {
+			t.Error(err)
+		}
+		if err := errors.Join(x.ledger.audit(t.Context(), m), x.ledger.generations(t.Context())); err != nil {
+			t.Error(err)
+		}
+	}
+	fsck(t, x.dir, x.args...)
+	return orphans
+}
+
+// again fetches every index file of every state that was seen, INV2: 15 minutes
+// are promised for them.
+func (l *load) again() {
+	missing := 0
+	checked := make(map[string]bool)
+	for _, st := range l.seen {
+		if date, err := time.Parse(time.RFC1123, st.Date); err != nil || time.Since(date) > 14*time.Minute {
+			continue
+		}
+		for name, want := range st.Files {
+			if checked[name] {
+				continue
+			}
+			checked[name] = true
+			if _, err := l.site.check.check(l.t.Context(), name, want); err != nil {
+				if missing++; missing <= 3 {
+					l.t.Errorf("INV2: of the state of %s: %v", st.Date, err)
+				}
+			}
+		}
+	}
+	if missing > 3 {
+		l.t.Errorf("INV2: %d of %d files by hash are gone", missing, len(checked))
+	}
+}
+
+func (l *load) aptTold() (runs, failed, cut int, without aptCount) {
+	for name, c := range l.apt {
+		if name == "without by-hash" {
+			without = *c
+			continue
+		}
+		if c.runs == 0 {
+			l.t.Errorf("apt %s made no update", name)
+		}
+		runs, failed, cut = runs+c.runs, failed+c.failed, cut+c.cut
+	}
+	return runs, failed, cut, without
+}
