@@ -34,7 +34,7 @@ func TestDrillR3Kills(t *testing.T) {
 		}
 	}
 	l.stop()
-	told, _ := l.settle()
+	told := l.settle()
 	slowest := quantile(starts, 100)
 	report(t, figure{"R3", "kill -9 at any moment under load (10 uploads a second, promotions, deletions, reads), started again at once",
 		fmt.Sprintf("%d kills: %s; ready again in %v at most", len(starts), told, slowest),

@@ -52,8 +52,7 @@ type load struct {
 	pace    time.Duration // between two uploads of one worker
 	keep    int           // packages of a worker, before it deletes its oldest one
 	urls    []string      // of servers, which workers and readers use by turns
-	// during, if set, may excuse a failed read: the server it went to is killed.
-	cuts bool
+	cuts    bool          // reads may be broken off: servers are killed
 
 	ctx      context.Context
 	cancel   context.CancelFunc
@@ -62,9 +61,16 @@ type load struct {
 	latency  map[string][]time.Duration // of what was done at the first try
 	statuses map[int]int                // 0: none
 	reads    int
-	cut      int // reads that were broken off
-	seen     map[string]*state
+	cut      int              // reads that were broken off
+	files    map[string]dated // that were promised, by name by hash
+	recent   []*state         // the last ones that readers saw
 	apt      map[string]*aptCount
+}
+
+// A dated file is one that a state of that date promises.
+type dated struct {
+	listed
+	date string
 }
 
 // An aptCount counts runs of apt-get update.
@@ -72,7 +78,7 @@ type aptCount struct{ runs, cut, failed int }
 
 func (x *site) load(t *testing.T) *load {
 	l := &load{t: t, site: x, workers: 10, pace: time.Second, keep: 20, urls: []string{x.url()},
-		latency: make(map[string][]time.Duration), statuses: make(map[int]int), seen: make(map[string]*state), apt: make(map[string]*aptCount)}
+		latency: make(map[string][]time.Duration), statuses: make(map[int]int), files: make(map[string]dated), apt: make(map[string]*aptCount)}
 	l.ctx, l.cancel = context.WithCancel(t.Context())
 	t.Cleanup(l.cancel)
 	return l
@@ -180,9 +186,19 @@ func (l *load) watch(check *checker, reader, codename string) {
 			continue
 		}
 		l.site.history.saw(reader, codename, since, st)
-		l.mu.Lock()
-		l.seen[check.base+" "+codename+" "+st.Date] = st
-		l.mu.Unlock()
+		l.remember(st)
+	}
+}
+
+// remember keeps what a state promises.
+func (l *load) remember(st *state) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for name, f := range st.Files {
+		l.files[name] = dated{f, st.Date}
+	}
+	if l.recent = append(l.recent, st); len(l.recent) > 40 {
+		l.recent = l.recent[1:]
 	}
 }
 
@@ -212,10 +228,10 @@ func (l *load) fetch(check *checker) {
 func (l *load) someState() *state {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for _, st := range l.seen {
-		return st
+	if len(l.recent) == 0 {
+		return nil
 	}
-	return nil
+	return l.recent[rand.IntN(len(l.recent))]
 }
 
 // excuse counts a read and reports whether it went well. One that is broken off
@@ -307,7 +323,7 @@ func newPause(t *testing.T, base string, d time.Duration) string {
 // settle checks everything once the load has ended and faults are over, by the
 // history, the served tree, the database and the storage; and returns what there
 // is to tell.
-func (l *load) settle() (told string, v verdict) {
+func (l *load) settle() (told string) {
 	t, x := l.t, l.site
 	t.Helper()
 	ctx := t.Context()
@@ -333,7 +349,7 @@ func (l *load) settle() (told string, v verdict) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	v = judge(records, x.lag)
+	v := judge(records, x.lag)
 	for i, fault := range v.Faults {
 		if i == 10 {
 			t.Errorf("and %d faults more", len(v.Faults)-i)
@@ -346,8 +362,8 @@ func (l *load) settle() (told string, v verdict) {
 	if runs == 0 || v.States < 4 || v.Done == 0 {
 		t.Errorf("nothing was proved: %d updates, %d states, %d changes", runs, v.States, v.Done)
 	}
-	return fmt.Sprintf("%d changes acknowledged, %d left open, 0 lost; %d states and %d reads verified (%d broken off); apt-get update %d times, %d failed (%d broken off; without by-hash %d of %d failed); %d files left by broken uploads",
-		v.Done, v.Unknown, v.States, l.reads, l.cut, runs, failed, cut, without.failed, without.runs, orphans), v
+	return fmt.Sprintf("%d changes acknowledged, %d left open, %d lost or undone; %d states and %d reads verified (%d broken off); apt-get update %d times, %d failed (%d broken off; without by-hash %d of %d failed); %d files left by broken uploads",
+		v.Done, v.Unknown, len(v.Faults), v.States, l.reads, l.cut, runs, failed, cut, without.failed, without.runs, orphans)
 }
 
 // books checks the database and the storage, and runs the program's own fsck.
@@ -371,25 +387,18 @@ func (x *site) books(t *testing.T, records []record, served map[string]map[strin
 // are promised for them.
 func (l *load) again() {
 	missing := 0
-	checked := make(map[string]bool)
-	for _, st := range l.seen {
-		if date, err := time.Parse(time.RFC1123, st.Date); err != nil || time.Since(date) > 14*time.Minute {
+	for name, f := range l.files {
+		if date, err := time.Parse(time.RFC1123, f.date); err != nil || time.Since(date) > 14*time.Minute {
 			continue
 		}
-		for name, want := range st.Files {
-			if checked[name] {
-				continue
-			}
-			checked[name] = true
-			if _, err := l.site.check.check(l.t.Context(), name, want); err != nil {
-				if missing++; missing <= 3 {
-					l.t.Errorf("INV2: of the state of %s: %v", st.Date, err)
-				}
+		if _, err := l.site.check.check(l.t.Context(), name, f.listed); err != nil {
+			if missing++; missing <= 3 {
+				l.t.Errorf("INV2: of the state of %s: %v", f.date, err)
 			}
 		}
 	}
 	if missing > 3 {
-		l.t.Errorf("INV2: %d of %d files by hash are gone", missing, len(checked))
+		l.t.Errorf("INV2: %d of %d files by hash are gone", missing, len(l.files))
 	}
 }
 
