@@ -43,6 +43,48 @@ func newSite(t *testing.T, s *server, base string, l *ledger, args ...string) *s
 
 func (x *site) url() string { return strings.TrimSuffix(x.check.base, "/apt/") }
 
+// ask sends a request of a drill's own, which is in the history as those of the
+// load are.
+func (x *site) ask(t *testing.T, op string, p pkg, c *api) *answer {
+	t.Helper()
+	id := x.history.ask(op, p)
+	a, err := send(t.Context(), op, p, c)
+	x.history.answer(id, a, err)
+	if err != nil {
+		t.Fatalf("%s of %s: %v", op, p.ID(), err)
+	}
+	return a
+}
+
+// must is ask for an answer that has to come.
+func (x *site) must(t *testing.T, op string, p pkg, status int, c *api) {
+	t.Helper()
+	if a := x.ask(t, op, p, c); a.Status != status {
+		t.Errorf("%s of %s: status %d, want %d: %s", op, p.ID(), a.Status, status, a.Body)
+	}
+}
+
+// uploaded publishes p and reports whether that worked.
+func (x *site) uploaded(t *testing.T, c *api, p pkg) error {
+	t.Helper()
+	if a := x.ask(t, "upload", p, c); a.Status != http.StatusCreated && a.Status != http.StatusOK {
+		return fmt.Errorf("status %d: %s", a.Status, a.Body)
+	}
+	return nil
+}
+
+func send(ctx context.Context, op string, p pkg, c *api) (*answer, error) {
+	switch op {
+	case "upload":
+		return c.upload(ctx, "bookworm", p.Deb)
+	case "promote":
+		return c.promote(ctx, p, "bookworm", "trixie")
+	case "delete":
+		return c.remove(ctx, p)
+	}
+	panic("no such operation: " + op)
+}
+
 // A load is what clients do beside a drill: upload, promote, delete, read, and
 // run apt-get update. It ends by stop.
 type load struct {
@@ -116,20 +158,16 @@ func (l *load) work(c *api, i int) {
 	var live []pkg
 	for n := 1; l.wait(l.pace); n++ {
 		p := newPkg(fmt.Sprintf("load-%02d", i), fmt.Sprintf("1.%d", n), 5_000+draw.IntN(195_000))
-		if !l.try("upload", p, func(ctx context.Context) (*answer, error) { return c.upload(ctx, "bookworm", p.Deb) },
-			http.StatusCreated, http.StatusOK) {
+		if !l.try(c, "upload", p, http.StatusCreated, http.StatusOK) {
 			return
 		}
 		live = append(live, p)
-		if draw.IntN(5) == 0 && !l.try("promote", p, func(ctx context.Context) (*answer, error) {
-			return c.promote(ctx, p, "bookworm", "trixie")
-		}, http.StatusOK) {
+		if draw.IntN(5) == 0 && !l.try(c, "promote", p, http.StatusOK) {
 			return
 		}
 		if len(live) > l.keep || draw.IntN(10) == 0 {
 			p, live = live[0], live[1:]
-			if !l.try("delete", p, func(ctx context.Context) (*answer, error) { return c.remove(ctx, p) },
-				http.StatusNoContent, http.StatusNotFound) {
+			if !l.try(c, "delete", p, http.StatusNoContent, http.StatusNotFound) {
 				return
 			}
 		}
@@ -148,11 +186,11 @@ func (l *load) wait(d time.Duration) bool {
 
 // try sends a request until it is done, or the load ends. done are the statuses
 // that say so, at the first try only the first of them.
-func (l *load) try(op string, p pkg, send func(context.Context) (*answer, error), done ...int) bool {
+func (l *load) try(c *api, op string, p pkg, done ...int) bool {
 	for n := 0; ; n++ {
 		began := time.Now()
 		id := l.site.history.ask(op, p)
-		a, err := send(l.t.Context())
+		a, err := send(l.t.Context(), op, p, c)
 		l.site.history.answer(id, a, err)
 		took, status := time.Since(began), 0
 		if err == nil {
