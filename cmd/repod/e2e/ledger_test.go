@@ -189,12 +189,15 @@ func (m *model) audited(entries map[string]int) error {
 func (l *ledger) contents(ctx context.Context, served map[string]map[string]string) (orphans int, err error) {
 	var errs []error
 	named := make(map[string]bool)
-	err = l.rows(ctx, "SELECT filename, sha256 FROM artifacts", func(scan func(...any) error) error {
-		var name, want string
-		if err := scan(&name, &want); err != nil {
+	err = l.rows(ctx, "SELECT filename, sha256, status FROM artifacts", func(scan func(...any) error) error {
+		var name, want, status string
+		if err := scan(&name, &want, &status); err != nil {
 			return err
 		}
 		named[name] = true
+		if status == "rejected" { // malware is not kept
+			return nil
+		}
 		body, err := os.ReadFile(filepath.Join(l.files, name))
 		if sum := sha256.Sum256(body); err != nil || hex.EncodeToString(sum[:]) != want {
 			errs = append(errs, fmt.Errorf("INV5: the file %s (%d bytes) is not what the database says: %v", name, len(body), err))

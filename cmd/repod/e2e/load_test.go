@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"math/rand/v2"
 	"net"
@@ -95,6 +96,7 @@ type load struct {
 	keep    int           // packages of a worker, before it deletes its oldest one
 	urls    []string      // of servers, which workers and readers use by turns
 	cuts    bool          // reads may be broken off: servers are killed
+	busy    bool          // reads may be answered with 503: the storage is away
 
 	ctx      context.Context
 	cancel   context.CancelFunc
@@ -104,6 +106,7 @@ type load struct {
 	statuses map[int]int                // 0: none
 	reads    int
 	cut      int              // reads that were broken off
+	refused  int              // reads that were answered with 503
 	files    map[string]dated // that were promised, by name by hash
 	recent   []*state         // the last ones that readers saw
 	apt      map[string]*aptCount
@@ -285,6 +288,8 @@ func (l *load) excuse(what string, err error) bool {
 	case l.cuts && !strings.Contains(err.Error(), "status ") &&
 		(errors.As(err, &lost) || strings.Contains(err.Error(), "EOF") || strings.Contains(err.Error(), "reset")):
 		l.cut++
+	case l.busy && (strings.Contains(err.Error(), "status 503") || errors.Is(err, io.ErrUnexpectedEOF)):
+		l.refused++
 	default:
 		l.t.Errorf("%s: %v", what, err)
 	}
@@ -293,7 +298,7 @@ func (l *load) excuse(what string, err error) bool {
 
 // broken are the complaints of apt that come from connections, not from what was
 // served.
-var broken = regexp.MustCompile(`(?i)could not connect|connection (failed|timed out|refused|reset)|unable to connect|error reading from server|undetermined error|(server|remote end) closed the connection|Failed to fetch \S+\s*$|some index files failed`)
+var broken = regexp.MustCompile(`(?i)could not connect|connection (failed|timed out|refused|reset)|unable to connect|error reading from server|undetermined error|(server|remote end) closed the connection|503 +Service Unavailable|Failed to fetch \S+\s*$|some index files failed`)
 
 // update runs apt-get update over and over, with a line of configuration. Only
 // clients by hash are promised to see no mismatch; others are counted.
@@ -310,7 +315,7 @@ func (l *load) update(name, base, config string) {
 		count.runs++
 		switch {
 		case err == nil:
-		case l.cuts && onlyBroken(err):
+		case l.cuts && onlyBroken(err), l.busy && onlyBroken(err):
 			count.cut++
 		default:
 			count.failed++

@@ -221,11 +221,12 @@ type relay struct {
 	patience time.Duration
 
 	mu      sync.Mutex
-	fault   string // "", "refuse", "hang" or "forget"
+	fault   string // "", "refuse", "hang", "forget" or "cut"
 	resume  chan struct{}
 	current map[net.Conn]bool
 
-	forgotten atomic.Int64
+	forgotten atomic.Int64 // answers to COMMIT
+	limit     atomic.Int64
 }
 
 func newRelay(t *testing.T, target string) *relay {
@@ -260,6 +261,12 @@ func (r *relay) hang() { r.set("hang") }
 // forget lets each COMMIT through and cuts the connection before the answer:
 // whoever sent it cannot know whether it was done.
 func (r *relay) forget() { r.set("forget") }
+
+// cutAfter cuts each new connection when so many bytes have come over it.
+func (r *relay) cutAfter(bytes int) {
+	r.limit.Store(int64(bytes))
+	r.set("cut")
+}
 
 // mend makes all well; connections that hung are cut.
 func (r *relay) mend() { r.set("") }
@@ -333,9 +340,14 @@ func (r *relay) dial() (net.Conn, error) {
 func (r *relay) copy(to io.WriteCloser, from net.Conn) {
 	defer to.Close()
 	buf := make([]byte, 32<<10)
+	total := int64(0)
 	for {
 		n, err := from.Read(buf)
 		fault, resume := r.state()
+		if total += int64(n); fault == "cut" && total > r.limit.Load() {
+			from.Close()
+			return
+		}
 		if fault == "hang" {
 			<-resume
 			return
