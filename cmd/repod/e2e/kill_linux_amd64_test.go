@@ -61,8 +61,8 @@ func crashes(steps int) []crash {
 	var all []crash
 	for step := 1; step <= steps; step++ {
 		for _, after := range []bool{false, true} {
-			if thorough() || after == (step%2 == 0) {
-				all = append(all, crash{step, after})
+			if thorough() || long() || after == (step%2 == 0) {
+				all = append(all, crash{Step: step, After: after})
 			}
 		}
 	}
