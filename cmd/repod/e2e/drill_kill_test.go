@@ -23,7 +23,7 @@ func TestDrillR3Kills(t *testing.T) {
 
 	var starts []time.Duration
 	least, most := either(500*time.Millisecond, 2*time.Second), either(2*time.Second, 10*time.Second)
-	for until := time.Now().Add(either(20*time.Second, 20*time.Minute)); time.Now().Before(until) && !t.Failed(); {
+	for until := time.Now().Add(either(12*time.Second, 20*time.Minute)); time.Now().Before(until) && !t.Failed(); {
 		time.Sleep(least + rand.N(most-least))
 		s.kill()
 		began := time.Now()

@@ -25,7 +25,7 @@ func TestDrillR10Replicas(t *testing.T) {
 	l.urls = []string{servers[0].URL, servers[1].URL}
 	l.start()
 	pauses := 0
-	for until := time.Now().Add(either(30*time.Second, 10*time.Minute)); time.Now().Before(until); pauses++ {
+	for until := time.Now().Add(either(15*time.Second, 10*time.Minute)); time.Now().Before(until); pauses++ {
 		time.Sleep(time.Second + rand.N(time.Second))
 		p := servers[pauses%2].cmd.Process
 		p.Signal(syscall.SIGSTOP)

@@ -33,7 +33,7 @@ func TestDrillR11Bucket(t *testing.T) {
 	var recovered []time.Duration
 	for i, fault := range []string{"500", "503", "slow", "truncated", "lost"} {
 		between.fault.Store(&fault)
-		time.Sleep(either(5*time.Second, time.Minute))
+		time.Sleep(either(3*time.Second, time.Minute))
 		between.fault.Store(nil)
 		began := time.Now()
 		eventually(t, startLimit, func() error { return x.uploaded(t, c, newPkg(fmt.Sprintf("after-%d", i), "1.0", 1000)) })

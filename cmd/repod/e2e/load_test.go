@@ -94,6 +94,8 @@ type load struct {
 	workers int
 	pace    time.Duration // between two uploads of one worker
 	keep    int           // packages of a worker, before it deletes its oldest one
+	size    int           // of packages, at most
+	reading int           // clients that read
 	urls    []string      // of servers, which workers and readers use by turns
 	cuts    bool          // reads may be broken off: servers are killed
 	busy    bool          // reads may be answered with 503: the storage is away
@@ -122,7 +124,7 @@ type dated struct {
 type aptCount struct{ runs, cut, failed int }
 
 func (x *site) load(t *testing.T) *load {
-	l := &load{t: t, site: x, workers: 10, pace: time.Second, keep: 20, urls: []string{x.url()},
+	l := &load{t: t, site: x, workers: 10, pace: time.Second, keep: 20, size: 200_000, reading: 1, urls: []string{x.url()},
 		latency: make(map[string][]time.Duration), statuses: make(map[int]int), files: make(map[string]dated), apt: make(map[string]*aptCount)}
 	l.ctx, l.cancel = context.WithCancel(t.Context())
 	t.Cleanup(l.cancel)
@@ -141,7 +143,9 @@ func (l *load) start() {
 		for _, codename := range []string{"bookworm", "trixie"} {
 			l.all.Go(func() { l.watch(&check, fmt.Sprint(i), codename) })
 		}
-		l.all.Go(func() { l.fetch(&check) })
+		for range l.reading {
+			l.all.Go(func() { l.fetch(&check) })
+		}
 		l.all.Go(func() { l.update(fmt.Sprint("by hash ", i), base, "") })
 	}
 	l.all.Go(func() { l.update("without by-hash", l.site.url(), `Acquire::By-Hash "no";`) })
@@ -160,7 +164,7 @@ func (l *load) work(c *api, i int) {
 	draw := rand.New(rand.NewPCG(uint64(i), 1))
 	var live []pkg
 	for n := 1; l.wait(l.pace); n++ {
-		p := newPkg(fmt.Sprintf("load-%02d", i), fmt.Sprintf("1.%d", n), 5_000+draw.IntN(195_000))
+		p := newPkg(fmt.Sprintf("load-%02d", i), fmt.Sprintf("1.%d", n), 5_000+draw.IntN(l.size-5_000))
 		if !l.try(c, "upload", p, http.StatusCreated, http.StatusOK) {
 			return
 		}
@@ -246,12 +250,10 @@ func (l *load) remember(st *state) {
 // fetch reads InRelease and package files, 50 times a second at most.
 func (l *load) fetch(check *checker) {
 	for l.wait(20 * time.Millisecond) {
-		l.mu.Lock()
-		n := l.reads % 2
-		l.mu.Unlock()
-		began := time.Now()
+		began, what := time.Now(), "pool"
 		var err error
-		if st := l.someState(); n == 0 || st == nil || len(st.Packages) == 0 {
+		if st := l.someState(); rand.IntN(2) == 0 || st == nil || len(st.Packages) == 0 {
+			what = "InRelease"
 			_, err = check.fetch(l.t.Context(), "dists/bookworm/InRelease")
 		} else {
 			one := slices.Collect(maps.Keys(st.Packages))[0]
@@ -259,7 +261,7 @@ func (l *load) fetch(check *checker) {
 		}
 		if l.excuse("read", err) {
 			l.mu.Lock()
-			l.latency["read"] = append(l.latency["read"], time.Since(began))
+			l.latency[what] = append(l.latency[what], time.Since(began))
 			l.mu.Unlock()
 		}
 	}

@@ -33,13 +33,13 @@ func TestDrillR7Postgres(t *testing.T) {
 	x := newSite(t, s, s.URL, openLedger(t, "pgx", db.url(db.address), filepath.Join(dir, "files")), store...)
 	l := x.load(t)
 	l.start()
-	o := outage{site: x, api: newAPI(s.URL, x.token), lasts: either(5*time.Second, time.Minute)}
+	o := outage{site: x, api: newAPI(s.URL, x.token), lasts: either(2*time.Second, time.Minute)}
 	o.drill(t, "connections are refused", relay.refuse, relay.mend)
 	o.drill(t, "packets vanish", relay.hang, relay.mend)
 	o.drill(t, "the server stops", func() { db.stop(t) }, func() { db.start(t) })
 
 	relay.forget()
-	time.Sleep(either(5*time.Second, time.Minute))
+	time.Sleep(either(4*time.Second, time.Minute))
 	relay.mend()
 	o.healed(t, newPkg("forgotten", "1.0", 1000))
 	l.stop()
