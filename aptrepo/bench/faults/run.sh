@@ -2,7 +2,7 @@
 # Lets repod fail in every way that can be arranged here and checks what is left:
 # prints a table of what was done and found.
 #
-#   aptrepo/bench/faults/run.sh             all drills in their long form (2 hours)
+#   aptrepo/bench/faults/run.sh             all drills in their long form (more than an hour)
 #   aptrepo/bench/faults/run.sh R3          one of them
 #   aptrepo/bench/faults/run.sh short       all in the short form that make test runs
 #   aptrepo/bench/faults/run.sh soak [1h]   mixed load for so long; looks for what grows
