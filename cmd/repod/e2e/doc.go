@@ -11,6 +11,13 @@
 // before and after every single step, where an ordinary run takes the one or
 // the other by turns.
 //
+// The drills, TestDrillR1 and so on, arrange faults: kills, errors of system calls,
+// full disks, lost databases, stores, scanners, clocks. Clients beside them write
+// a history of what they were answered and saw; it is judged afterwards with the
+// served tree, the database and the files, all read past the server. make test
+// runs their short form; aptrepo/bench/faults/run.sh the long one, by
+// REPOD_DRILLS=long.
+//
 // REPOD_BINARY names a repod to be tested instead of the one built from this
 // source, such as the one of a release.
 //
