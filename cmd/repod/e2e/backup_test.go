@@ -20,17 +20,17 @@ import (
 	"time"
 )
 
-// A site is where a repository is: a data directory and the settings of its
+// A place is where a repository is: a data directory and the settings of its
 // database and storage.
-type site struct {
+type place struct {
 	dir  string
 	args []string
 }
 
-// run runs a command of the binary on a site and returns its standard output.
-func (s site) run(t *testing.T, command string, stdin io.Reader, args ...string) ([]byte, error) {
+// run runs a command of the binary on a place and returns its standard output.
+func (p place) run(t *testing.T, command string, stdin io.Reader, args ...string) ([]byte, error) {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), binary(t), slices.Concat([]string{command, "--data-dir", s.dir}, s.args, args)...)
+	cmd := exec.CommandContext(t.Context(), binary(t), slices.Concat([]string{command, "--data-dir", p.dir}, p.args, args)...)
 	var stdout, stderr bytes.Buffer
 	cmd.Env, cmd.Stdin, cmd.Stdout, cmd.Stderr = serverEnv(), stdin, &stdout, &stderr
 	if err := cmd.Run(); err != nil {
@@ -39,31 +39,31 @@ func (s site) run(t *testing.T, command string, stdin io.Reader, args ...string)
 	return stdout.Bytes(), nil
 }
 
-// sites makes sites that share a secret key, as a server and its successor do.
-type sites struct {
+// places makes places that share a secret key, as a server and its successor do.
+type places struct {
 	t       *testing.T
 	keyFile string
 }
 
-func newSites(t *testing.T) sites {
+func newPlaces(t *testing.T) places {
 	t.Helper()
 	keyFile := filepath.Join(t.TempDir(), "key")
 	key := base64.StdEncoding.EncodeToString([]byte("0123456789abcdef0123456789abcdef"))
 	if err := os.WriteFile(keyFile, []byte(key), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	return sites{t, keyFile}
+	return places{t, keyFile}
 }
 
-func (s sites) new(args ...string) site {
-	s.t.Helper()
-	return site{filepath.Join(s.t.TempDir(), "data"), append([]string{"--secret-key-file", s.keyFile}, args...)}
+func (p places) new(args ...string) place {
+	p.t.Helper()
+	return place{filepath.Join(p.t.TempDir(), "data"), append([]string{"--secret-key-file", p.keyFile}, args...)}
 }
 
-func (s sites) postgres(args ...string) site {
-	s.t.Helper()
-	db := startPostgres(s.t)
-	return s.new(append(args, "--database-url", "postgres://postgres@"+db.address+"/postgres?sslmode=disable")...)
+func (p places) postgres(args ...string) place {
+	p.t.Helper()
+	db := startPostgres(p.t)
+	return p.new(append(args, "--database-url", "postgres://postgres@"+db.address+"/postgres?sslmode=disable")...)
 }
 
 // A witness is what is known of a repository from outside.
@@ -81,11 +81,11 @@ type witness struct {
 // acknowledged before the backup began is there, and Dates have not gone back.
 func TestBackupUnderLoad(t *testing.T) {
 	t.Run("SQLite to SQLite", func(t *testing.T) {
-		all := newSites(t)
+		all := newPlaces(t)
 		file := filepath.Join(t.TempDir(), "backup.tar")
 		backupDrill(t, all.new(), all.new(),
-			func(from site) error { _, err := from.run(t, "backup", nil, file); return err },
-			func(to site) error { _, err := to.run(t, "restore", nil, file); return err })
+			func(from place) error { _, err := from.run(t, "backup", nil, file); return err },
+			func(to place) error { _, err := to.run(t, "restore", nil, file); return err })
 		if info, err := os.Stat(file); err != nil || info.Mode().Perm() != 0o600 {
 			t.Errorf("the backup has mode %v, %v", info.Mode(), err)
 		}
@@ -95,10 +95,10 @@ func TestBackupUnderLoad(t *testing.T) {
 	})
 	t.Run("SQLite to PostgreSQL", func(t *testing.T) {
 		slow(t)
-		all := newSites(t)
+		all := newPlaces(t)
 		folder := t.TempDir()
 		backupDrill(t, all.new(), all.postgres(),
-			func(from site) error {
+			func(from place) error {
 				for range 2 { // the second copies only what is new
 					if _, err := from.run(t, "backup", nil, folder); err != nil {
 						return err
@@ -106,32 +106,32 @@ func TestBackupUnderLoad(t *testing.T) {
 				}
 				return nil
 			},
-			func(to site) error { _, err := to.run(t, "restore", nil, folder); return err })
+			func(to place) error { _, err := to.run(t, "restore", nil, folder); return err })
 	})
 	t.Run("PostgreSQL to PostgreSQL", func(t *testing.T) {
 		slow(t)
-		all := newSites(t)
+		all := newPlaces(t)
 		var stream []byte
 		backupDrill(t, all.postgres(), all.postgres(),
-			func(from site) (err error) { stream, err = from.run(t, "backup", nil, "--zstd", "-"); return err },
-			func(to site) error { _, err := to.run(t, "restore", bytes.NewReader(stream), "-"); return err })
+			func(from place) (err error) { stream, err = from.run(t, "backup", nil, "--zstd", "-"); return err },
+			func(to place) error { _, err := to.run(t, "restore", bytes.NewReader(stream), "-"); return err })
 	})
 	t.Run("S3 to S3", func(t *testing.T) {
 		slow(t)
 		url, _, store := newBucket(t)
-		all := newSites(t)
+		all := newPlaces(t)
 		file := filepath.Join(t.TempDir(), "backup.tar.zst")
 		bucket := store.Bucket()
 		to := all.new("--storage-url", store.URL(bucket, "elsewhere"))
 		backupDrill(t, all.new("--storage-url", url), to,
-			func(from site) error { _, err := from.run(t, "backup", nil, file); return err },
-			func(to site) error { _, err := to.run(t, "restore", nil, file); return err })
+			func(from place) error { _, err := from.run(t, "backup", nil, file); return err },
+			func(to place) error { _, err := to.run(t, "restore", nil, file); return err })
 		rebuilt(t, to, filepath.Join(store.Dir, bucket, "elsewhere", "index"))
 	})
 }
 
 // rebuilt takes all of the indices away, which fsck makes anew from the database.
-func rebuilt(t *testing.T, s site, indices string) {
+func rebuilt(t *testing.T, s place, indices string) {
 	t.Helper()
 	if err := os.RemoveAll(indices); err != nil {
 		t.Fatal(err)
@@ -145,7 +145,7 @@ func rebuilt(t *testing.T, s site, indices string) {
 	fsck(t, s.dir, s.args...)
 }
 
-func backupDrill(t *testing.T, from, to site, save, load func(site) error) {
+func backupDrill(t *testing.T, from, to place, save, load func(place) error) {
 	t.Helper()
 	address := freeAddress(t)
 	w := &witness{}
@@ -269,7 +269,7 @@ func (w *witness) judge(t *testing.T, s *server) {
 // newer database beside older files. fsck names the differences and mends them;
 // Dates do not go back.
 func TestRestoreBesideFiles(t *testing.T) {
-	all := newSites(t)
+	all := newPlaces(t)
 	files := filepath.Join(t.TempDir(), "files")
 	first := all.new("--storage-url", "file:"+files)
 	s := serve(t, first.dir, slices.Concat(first.args, []string{"--distributions", both})...)
@@ -357,7 +357,7 @@ func aged(t *testing.T, dir string) {
 }
 
 // faultsOf returns what fsck finds, as "kind name".
-func faultsOf(t *testing.T, s site, args ...string) (kinds []string) {
+func faultsOf(t *testing.T, s place, args ...string) (kinds []string) {
 	t.Helper()
 	out, err := s.run(t, "fsck", nil, append(args, "--json")...)
 	var exit *exec.ExitError
