@@ -73,7 +73,8 @@ var may = map[string][]string{
 
 	"httpapi": {"aptrepo", "aptrepo/importer", "aptrepo/jobs", "aptrepo/resolve", "aptrepo/upstream",
 		"aptrepo/settings", "aptrepo/storage", "auth", "deb", "httpapi/ui", "index", "sbom", "scan", "scan/clamav", "scan/vuln"},
-	"httpapi/ui": {},
+	"httpapi/ui":      {},
+	"httpapi/metrics": {"aptrepo", "aptrepo/jobs", "aptrepo/storage", "httpapi", "scan", "scan/vuln"},
 }
 
 // forPrograms lists the imports that a library leaves to the program it is a
