@@ -16,6 +16,10 @@ import (
 // changesPerRun bounds what one generation takes up at once.
 const changesPerRun = 5000
 
+// dateTolerance is how far the clocks of servers may be apart before somebody is
+// told.
+const dateTolerance = time.Minute
+
 // A publisher turns the changes of one distribution into generations. Many
 // callers of publish share one run: while one signs and writes, the others
 // wait, and most of them then find their change published.
@@ -29,6 +33,7 @@ type publisher struct {
 	// materialised is the number of the generation that storage holds as
 	// whole files.
 	materialised atomic.Int64
+	looked       lookedAt // by Run alone
 }
 
 func newPublisher(r *Repo, codename string) *publisher {
@@ -179,6 +184,10 @@ func (p *publisher) prepare(ctx context.Context, cur *snapshot, edit editor) (*s
 		},
 		logs: logs,
 	}
+	if ahead := next.gen.Date.Sub(now); ahead > dateTolerance {
+		p.repo.logger().ErrorContext(ctx, "the last publication is dated ahead of the clock, which is wrong or was: apt refuses the distribution until then",
+			"distribution", p.codename, "date", next.gen.Date, "ahead", ahead)
+	}
 	next.shared = next.gen.Date.Equal(cur.gen.Date)
 	static, err := staticFiles(d)
 	if err != nil {
@@ -218,22 +227,24 @@ func (p *publisher) sign(ctx context.Context, s *snapshot, d Distribution) error
 	if valid := p.repo.validFor(); valid > 0 {
 		release.ValidUntil = s.gen.Date.Add(valid)
 	}
-	text, err := release.AppendTo(nil)
+	signer, err := p.repo.signer(ctx)
 	if err != nil {
 		return err
 	}
-	signer, err := p.repo.signer(ctx)
+	release.SignedBy = p.repo.announced(signer)
+	text, err := release.AppendTo(nil)
 	if err != nil {
 		return err
 	}
 	signed, err := signer.ClearSign(ctx, text)
 	if err != nil {
-		return fmt.Errorf("signing %s: %w", p.codename, err)
+		return fmt.Errorf("%w: %s: %w", ErrSigning, p.codename, err)
 	}
 	detached, err := signer.DetachSign(ctx, text)
 	if err != nil {
-		return fmt.Errorf("signing %s: %w", p.codename, err)
+		return fmt.Errorf("%w: %s: %w", ErrSigning, p.codename, err)
 	}
+	p.repo.shared().signed.note(p.repo.now())
 	s.setHeads(text, detached, signed)
 	return nil
 }

@@ -40,6 +40,9 @@ type Settings struct {
 type Signing struct {
 	OverlapDays    int64 `json:"overlap_days" rule:"0..3650"`    // how long a replaced key goes on signing
 	ValidUntilDays int64 `json:"valid_until_days" rule:"0..365"` // 0: no Valid-Until
+	// KeyringPackage names the package with the public keys, see
+	// aptrepo.Repo.PublishKeyring; "": there is none. It is beyond the API reference.
+	KeyringPackage string `json:"keyring_package" rule:"keyring"`
 }
 
 // Scan is about what may be published; see package scan.
