@@ -105,6 +105,17 @@ type downloadJSON struct {
 	IP         string    `json:"ip"`
 }
 
+type downloadsJSON struct {
+	Days       int                    `json:"days"`
+	From       string                 `json:"from"`
+	To         string                 `json:"to"`
+	Summary    downloadSummaryJSON    `json:"summary"`
+	PerPackage []packageDownloadsJSON `json:"per_package"`
+	PerDay     []downloadDayJSON      `json:"per_day"`
+	PerKind    clientTypesJSON        `json:"per_client_type"`
+	Recent     []downloadJSON         `json:"recent"`
+}
+
 func (a *api) downloadStats(c *call) error {
 	q := newQuery(c.Request)
 	n, first, today := a.days(q)
@@ -118,16 +129,7 @@ func (a *api) downloadStats(c *call) error {
 		return err
 	}
 	kinds := s.ByKind
-	out := struct {
-		Days       int                    `json:"days"`
-		From       string                 `json:"from"`
-		To         string                 `json:"to"`
-		Summary    downloadSummaryJSON    `json:"summary"`
-		PerPackage []packageDownloadsJSON `json:"per_package"`
-		PerDay     []downloadDayJSON      `json:"per_day"`
-		PerKind    clientTypesJSON        `json:"per_client_type"`
-		Recent     []downloadJSON         `json:"recent"`
-	}{
+	out := downloadsJSON{
 		n, first.String(), today.String(), downloadSummaryJSON{Packages: s.Packages, Clients: s.Clients}, []packageDownloadsJSON{}, nil,
 		clientTypesJSON{kinds[aptrepo.ClientAPT], kinds[aptrepo.ClientCurl], kinds[aptrepo.ClientWget], kinds[aptrepo.ClientOther]},
 		[]downloadJSON{},

@@ -137,30 +137,33 @@ func fetchResult(results []importer.Result) (any, error) {
 	return out, nil
 }
 
+type batchRowJSON struct {
+	Name         string `json:"name"`
+	Version      string `json:"version"`
+	Arch         string `json:"arch"`
+	Distribution string `json:"distribution"`
+	Status       string `json:"status"`
+	Imported     int    `json:"imported"`
+	Skipped      int    `json:"skipped"`
+	Code         string `json:"code"`
+	Detail       string `json:"detail"`
+}
+
+type batchJSON struct {
+	Status   string         `json:"status"`
+	Total    int            `json:"total"`
+	Imported int            `json:"imported"`
+	Skipped  int            `json:"skipped"`
+	Errors   int            `json:"errors"`
+	Results  []batchRowJSON `json:"results"`
+}
+
 func batchResult(results []importer.Result) (any, error) {
-	type rowJSON struct {
-		Name         string `json:"name"`
-		Version      string `json:"version"`
-		Arch         string `json:"arch"`
-		Distribution string `json:"distribution"`
-		Status       string `json:"status"`
-		Imported     int    `json:"imported"`
-		Skipped      int    `json:"skipped"`
-		Code         string `json:"code"`
-		Detail       string `json:"detail"`
-	}
-	out := struct {
-		Status   string    `json:"status"`
-		Total    int       `json:"total"`
-		Imported int       `json:"imported"`
-		Skipped  int       `json:"skipped"`
-		Errors   int       `json:"errors"`
-		Results  []rowJSON `json:"results"`
-	}{Status: "done", Total: len(results), Results: []rowJSON{}}
+	out := batchJSON{Status: "done", Total: len(results), Results: []batchRowJSON{}}
 	lost := 0
 	for i := range results {
 		r := &results[i]
-		row := rowJSON{
+		row := batchRowJSON{
 			Name: r.Request.Name, Version: r.Request.Version, Arch: r.Request.Arch, Distribution: r.Request.Distribution,
 			Status: "error", Imported: r.Count(importer.Imported), Skipped: r.Count(importer.AlreadyPresent),
 		}

@@ -229,20 +229,22 @@ func latest(artifacts []aptrepo.Artifact) *aptrepo.Artifact {
 	return &artifacts[best]
 }
 
+type packageDetailJSON struct {
+	Name          string         `json:"name"`
+	LatestVersion string         `json:"latest_version"`
+	Description   string         `json:"description"`
+	Section       string         `json:"section"`
+	Homepage      string         `json:"homepage"`
+	Versions      []artifactJSON `json:"versions"`
+}
+
 func (a *api) showPackage(c *call) error {
 	artifacts, err := a.Repo.Artifacts(c.Context(), c.vars["name"])
 	if err != nil {
 		return err
 	}
 	newest := latest(artifacts)
-	out := struct {
-		Name          string         `json:"name"`
-		LatestVersion string         `json:"latest_version"`
-		Description   string         `json:"description"`
-		Section       string         `json:"section"`
-		Homepage      string         `json:"homepage"`
-		Versions      []artifactJSON `json:"versions"`
-	}{newest.Name, newest.Version, newest.Description, newest.Section, newest.Homepage, nil}
+	out := packageDetailJSON{newest.Name, newest.Version, newest.Description, newest.Section, newest.Homepage, nil}
 	base := a.baseURL(c.Request)
 	scans, err := a.summaries(c, artifacts)
 	if err != nil {
@@ -354,17 +356,19 @@ func newUploadAnswer(p aptrepo.Published) uploadAnswer {
 	return out
 }
 
+type syncIndexJSON struct {
+	Status          string      `json:"status"`
+	PackagesIndexed int         `json:"packages_indexed"`
+	Distributions   []string    `json:"distributions"`
+	Repaired        []faultJSON `json:"repaired"`
+}
+
 func (a *api) syncIndex(c *call) error {
 	report, err := a.Repo.SyncIndex(c.detach())
 	if err != nil {
 		return err
 	}
-	out := struct {
-		Status          string      `json:"status"`
-		PackagesIndexed int         `json:"packages_indexed"`
-		Distributions   []string    `json:"distributions"`
-		Repaired        []faultJSON `json:"repaired"`
-	}{"ok", report.Published, list(report.Distributions), []faultJSON{}}
+	out := syncIndexJSON{"ok", report.Published, list(report.Distributions), []faultJSON{}}
 	for _, f := range report.Faults {
 		if f.Kind == aptrepo.FaultBrokenChain { // nothing can repair that
 			a.Logger.ErrorContext(c.Context(), "the audit log was changed", "detail", f.Detail, "request_id", c.id)
