@@ -147,7 +147,7 @@ func (a *api) listTokens(c *call) error {
 // newTokenBody is the body of createToken.
 type newTokenBody struct {
 	Name          string   `json:"name" rule:"required,trim"`
-	Roles         []string `json:"roles" rule:"required"`
+	Roles         []string `json:"roles" rule:"required" enum:"roles"`
 	ExpiresInDays *int     `json:"expires_in_days" rule:"1..3650"`
 	Distributions []string `json:"distributions" rule:"0..1000"`
 	Packages      []string `json:"packages" rule:"1..100"` // beyond the reference

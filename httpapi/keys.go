@@ -48,7 +48,7 @@ func (a *api) showKeys(c *call) error {
 type newKeyBody struct {
 	Name       string `json:"name" rule:"trim,0..128"`
 	Email      string `json:"email" rule:"trim,0..254"`
-	Algorithm  string `json:"algorithm"`
+	Algorithm  string `json:"algorithm" rule:"ed25519|rsa4096"`
 	ExpireDays int    `json:"expire_days" rule:"0..3650"`
 }
 
@@ -67,9 +67,6 @@ func (a *api) generateKey(c *call) error {
 	var in newKeyBody
 	if err := a.decode(c, &in); err != nil {
 		return err
-	}
-	if in.Algorithm != "" && in.Algorithm != "ed25519" && in.Algorithm != "rsa4096" {
-		return invalid(fault{"algorithm", "must be one of ed25519, rsa4096"})
 	}
 	key, err := a.Repo.GenerateKey(c.detach(), aptrepo.KeyOptions{
 		Name: in.Name, Email: in.Email, Algorithm: in.Algorithm, ExpireDays: in.ExpireDays,

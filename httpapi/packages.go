@@ -360,7 +360,7 @@ type syncIndexJSON struct {
 	Status          string      `json:"status"`
 	PackagesIndexed int         `json:"packages_indexed"`
 	Distributions   []string    `json:"distributions"`
-	Repaired        []faultJSON `json:"repaired"`
+	Repaired        []repairJSON `json:"repaired"`
 }
 
 func (a *api) syncIndex(c *call) error {
@@ -368,18 +368,18 @@ func (a *api) syncIndex(c *call) error {
 	if err != nil {
 		return err
 	}
-	out := syncIndexJSON{"ok", report.Published, list(report.Distributions), []faultJSON{}}
+	out := syncIndexJSON{"ok", report.Published, list(report.Distributions), []repairJSON{}}
 	for _, f := range report.Faults {
 		if f.Kind == aptrepo.FaultBrokenChain { // nothing can repair that
 			a.Logger.ErrorContext(c.Context(), "the audit log was changed", "detail", f.Detail, "request_id", c.id)
 			continue
 		}
-		out.Repaired = append(out.Repaired, faultJSON{f.Kind, f.Name, f.Version, f.Arch, f.Detail})
+		out.Repaired = append(out.Repaired, repairJSON{f.Kind, f.Name, f.Version, f.Arch, f.Detail})
 	}
 	return writeJSON(c.w, http.StatusOK, out)
 }
 
-type faultJSON struct {
+type repairJSON struct {
 	Kind    string `json:"kind"`
 	Name    string `json:"name"`
 	Version string `json:"version"`

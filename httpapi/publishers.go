@@ -59,13 +59,15 @@ type newPublisherBody struct {
 	RepositoryID  string   `json:"repository_id" rule:"trim"`
 	Ref           string   `json:"ref" rule:"required,trim"`
 	Environment   string   `json:"environment" rule:"trim"`
-	Roles         []string `json:"roles" rule:"required"`
+	Roles         []string `json:"roles" rule:"required" enum:"roles"`
 	Distributions []string `json:"distributions" rule:"0..1000"`
 	Packages      []string `json:"packages" rule:"1..100"`
 }
 
+var newPublisherDefault = newPublisherBody{Audience: "repod"}
+
 func (a *api) createPublisher(c *call) error {
-	in := newPublisherBody{Audience: "repod"}
+	in := newPublisherDefault
 	if err := a.decode(c, &in); err != nil {
 		return err
 	}

@@ -251,7 +251,7 @@ func (a *api) artifactCVEs(c *call) error {
 }
 
 type decideBody struct {
-	Decision      string   `json:"decision" rule:"required"`
+	Decision      string   `json:"decision" rule:"required,accepted|rejected|not_affected|upgrade_required"`
 	Comment       string   `json:"comment" rule:"required,trim,1..4000"`
 	ExpiresInDays *int     `json:"expires_in_days" rule:"1..3650"`
 	CVEIDs        []string `json:"cve_ids" rule:"0..10000"`
@@ -289,16 +289,10 @@ func (a *api) decide(c *call) error {
 	if len(in.CVEIDs) > 0 {
 		o.Findings = in.CVEIDs
 	}
-	switch o.Ruling {
-	case aptrepo.RulingAccepted, aptrepo.RulingNotAffected:
-	case aptrepo.RulingRejected, aptrepo.RulingUpgradeRequired:
-		if in.ExpiresInDays != nil {
+	if in.ExpiresInDays != nil {
+		if o.Ruling != aptrepo.RulingAccepted && o.Ruling != aptrepo.RulingNotAffected {
 			return invalid(fault{"expires_in_days", "must not be given with this decision"})
 		}
-	default:
-		return invalid(fault{"decision", "must be one of accepted, rejected, not_affected, upgrade_required"})
-	}
-	if in.ExpiresInDays != nil {
 		o.ExpiresIn = time.Duration(*in.ExpiresInDays) * 24 * time.Hour
 	}
 	done, err := a.Repo.Decide(c.detach(), o)

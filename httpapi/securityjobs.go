@@ -174,7 +174,7 @@ func (a *api) clamavUpdate(c *call) error {
 
 type rescanAllBody struct {
 	Distribution *string `json:"distribution" rule:"trim,1..40"`
-	Status       *string `json:"status" rule:"trim,1..40"`
+	Status       *string `json:"status" rule:"trim,1..40" enum:"statuses"`
 }
 
 func (a *api) rescanAll(c *call) error {

@@ -14,17 +14,17 @@ import (
 )
 
 type sourceStatusJSON struct {
-	SourceID     string    `json:"source_id"`
-	URL          string    `json:"url"`
-	Suite        string    `json:"suite"`
-	Security     bool      `json:"security"`
-	Enabled      bool      `json:"enabled"`
-	Target       string    `json:"target_distribution"`
-	Status       string    `json:"status"`
-	LastAttempt  timestamp `json:"last_attempt"`
-	LastSync     timestamp `json:"last_sync"`
-	PackageCount int64     `json:"package_count"`
-	Error        *fail     `json:"error"`
+	SourceID     string         `json:"source_id"`
+	URL          string         `json:"url"`
+	Suite        string         `json:"suite"`
+	Security     bool           `json:"security"`
+	Enabled      bool           `json:"enabled"`
+	Target       string         `json:"target_distribution"`
+	Status       string         `json:"status"`
+	LastAttempt  timestamp      `json:"last_attempt"`
+	LastSync     timestamp      `json:"last_sync"`
+	PackageCount int64          `json:"package_count"`
+	Error        *syncErrorJSON `json:"error"`
 }
 
 type sourceStatusesJSON struct {
@@ -48,15 +48,15 @@ func (a *api) syncStatus(c *call) error {
 			row.Status = "syncing"
 		}
 		if s.State.Status == upstream.Error {
-			row.Error = &fail{s.State.Code, s.State.Reason, s.State.Detail}
+			row.Error = &syncErrorJSON{s.State.Code, s.State.Reason, s.State.Detail}
 		}
 		out.Sources = append(out.Sources, row)
 	}
 	return writeJSON(c.w, http.StatusOK, out)
 }
 
-// fail is why a source could not be synced.
-type fail struct {
+// syncErrorJSON is why a source could not be synced.
+type syncErrorJSON struct {
 	Code   string `json:"code"`
 	Reason string `json:"reason,omitempty"`
 	Detail string `json:"detail"`

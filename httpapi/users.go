@@ -45,12 +45,14 @@ type newUserBody struct {
 	Password string    `json:"password" rule:"required"`
 	Email    string    `json:"email" rule:"trim"`
 	FullName string    `json:"full_name" rule:"trim"`
-	Roles    *[]string `json:"roles"`
+	Roles    *[]string `json:"roles" enum:"roles"`
 	Active   bool      `json:"active"`
 }
 
+var newUserDefault = newUserBody{Active: true}
+
 func (a *api) createUser(c *call) error {
-	in := newUserBody{Active: true}
+	in := newUserDefault
 	if err := a.decode(c, &in); err != nil {
 		return err
 	}
@@ -72,7 +74,7 @@ func (a *api) createUser(c *call) error {
 }
 
 type userPatchBody struct {
-	Roles    *[]string `json:"roles"`
+	Roles    *[]string `json:"roles" enum:"roles"`
 	Email    *string   `json:"email" rule:"trim"`
 	FullName *string   `json:"full_name" rule:"trim"`
 	Active   *bool     `json:"active"`
