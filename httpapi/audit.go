@@ -111,7 +111,7 @@ func (a *api) exportAudit(c *call, q aptrepo.AuditQuery, media string) error {
 }
 
 type auditVerdictJSON struct {
-	Status   string `json:"status"`
+	Status   string `json:"status" rule:"ok|broken"`
 	Entries  int    `json:"entries"`
 	FirstID  int64  `json:"first_id"`
 	LastID   int64  `json:"last_id"`

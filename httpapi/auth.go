@@ -61,7 +61,7 @@ type userJSON struct {
 	FullName   string      `json:"full_name"`
 	Roles      []auth.Role `json:"roles"`
 	Active     bool        `json:"active"`
-	AuthSource string      `json:"auth_source"`
+	AuthSource string      `json:"auth_source" rule:"local|ldap|oidc|token|ci"`
 	CreatedAt  timestamp   `json:"created_at"`
 	LastLogin  timestamp   `json:"last_login"`
 	Token      *ownToken   `json:"token,omitempty"`

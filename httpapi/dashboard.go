@@ -120,7 +120,7 @@ type activityJSON struct {
 
 type arrivalJSON struct {
 	Timestamp    timestamp      `json:"timestamp"`
-	Kind         string         `json:"kind"`
+	Kind         string         `json:"kind" rule:"upload|import"`
 	Name         string         `json:"name"`
 	Version      string         `json:"version"`
 	Arch         string         `json:"arch"`
@@ -241,7 +241,7 @@ func arrivals(newest []aptrepo.Arrival) []arrivalJSON {
 }
 
 type alertJSON struct {
-	Kind    string `json:"kind"`
+	Kind    string `json:"kind" rule:"pending_review|rejected|quarantined|decision_expiring|kev|sync_failed|scanner_unavailable|key_expiring"`
 	Message string `json:"message"`
 	Name    string `json:"name"`
 	Version string `json:"version"`

@@ -258,7 +258,11 @@ func (d *describer) requestBody(rt *route, op operation) *openapi.RequestBody {
 	if rt.method == http.MethodPatch {
 		kind = openapi.Patch
 	}
-	return &openapi.RequestBody{Required: rt.body == jsonBody, Content: map[string]openapi.MediaType{jsonMedia: {Schema: d.Schema(op.body, kind)}}}
+	schema := d.Schema(op.body, kind)
+	if op.needs != "" {
+		d.Schemas[componentName(reflect.TypeOf(op.body), kind)].Required = strings.Fields(op.needs)
+	}
+	return &openapi.RequestBody{Required: rt.body == jsonBody, Content: map[string]openapi.MediaType{jsonMedia: {Schema: schema}}}
 }
 
 // documentedHeaders are the fields that answers refer to.
@@ -286,12 +290,12 @@ func headerRef(name string) openapi.Header {
 }
 
 // respond adds an answer, with the fields that all answers of a route have.
-func (d *describer) respond(out *openapi.Operation, status int, headers map[string]string, content map[string]openapi.MediaType) {
+func (d *describer) respond(out *openapi.Operation, rt *route, status int, headers map[string]string, content map[string]openapi.MediaType) {
 	r := openapi.Response{Description: http.StatusText(status), Headers: map[string]openapi.Header{}, Content: content}
 	for field, name := range headers {
 		r.Headers[field] = headerRef(name)
 	}
-	if out.RateLimit > 0 && status != http.StatusUnauthorized && status != http.StatusForbidden {
+	if rt.rate != "" && (!undisclosed[rt.rate] || status == http.StatusTooManyRequests) {
 		r.Headers["X-RateLimit-Limit"] = headerRef("RateLimitLimit")
 		r.Headers["X-RateLimit-Remaining"] = headerRef("RateLimitRemaining")
 		r.Headers["X-RateLimit-Reset"] = headerRef("RateLimitReset")
@@ -307,7 +311,7 @@ func (d *describer) successes(out *openapi.Operation, rt *route, op operation) {
 		out.Description = strings.TrimSpace(out.Description + "\n\n" + alsoAsEvents)
 		content = map[string]openapi.MediaType{jsonMedia: {Schema: d.Schema(op.job, openapi.Answer)}, eventStream: textMedia}
 		headers = map[string]string{"Location": "Location", "X-Job-ID": "JobID"}
-		d.respond(out, http.StatusAccepted, map[string]string{"Location": "Location"},
+		d.respond(out, rt, http.StatusAccepted, map[string]string{"Location": "Location"},
 			map[string]openapi.MediaType{jsonMedia: {Schema: d.Schema(jobJSON{}, openapi.Answer)}})
 	}
 	switch {
@@ -316,21 +320,21 @@ func (d *describer) successes(out *openapi.Operation, rt *route, op operation) {
 	case status == http.StatusCreated, status == http.StatusFound:
 		headers["Location"] = "Location"
 	}
-	d.respond(out, status, headers, content)
+	d.respond(out, rt, status, headers, content)
 	for _, other := range op.also {
 		switch other {
 		case http.StatusNotModified:
-			d.respond(out, other, map[string]string{"ETag": "ETag"}, nil)
+			d.respond(out, rt, other, map[string]string{"ETag": "ETag"}, nil)
 		case http.StatusPermanentRedirect:
-			d.respond(out, other, map[string]string{"Location": "Location"}, nil)
+			d.respond(out, rt, other, map[string]string{"Location": "Location"}, nil)
 		case http.StatusRequestedRangeNotSatisfiable:
-			d.respond(out, other, nil, map[string]openapi.MediaType{"text/plain": textMedia})
+			d.respond(out, rt, other, nil, map[string]openapi.MediaType{"text/plain": textMedia})
 		default:
-			d.respond(out, other, headers, content)
+			d.respond(out, rt, other, headers, content)
 		}
 	}
 	if op.down != nil {
-		d.respond(out, http.StatusServiceUnavailable, nil, map[string]openapi.MediaType{jsonMedia: {Schema: d.Schema(op.down, openapi.Answer)}})
+		d.respond(out, rt, http.StatusServiceUnavailable, nil, map[string]openapi.MediaType{jsonMedia: {Schema: d.Schema(op.down, openapi.Answer)}})
 	}
 }
 
@@ -381,13 +385,16 @@ func (d *describer) failures(out *openapi.Operation, rt *route, op operation) {
 			content = map[string]openapi.MediaType{"text/plain": textMedia}
 		}
 		headers := map[string]string{}
+		if op.job != nil { // which may be what failed
+			headers["Location"] = "Location"
+		}
 		switch status {
 		case http.StatusUnauthorized:
 			headers["WWW-Authenticate"] = "Challenge"
 		case http.StatusTooManyRequests, http.StatusServiceUnavailable:
 			headers["Retry-After"] = "RetryAfter"
 		}
-		d.respond(out, status, headers, content)
+		d.respond(out, rt, status, headers, content)
 	}
 }
 

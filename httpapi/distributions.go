@@ -144,11 +144,11 @@ func (a *api) initDistribution(c *call) error {
 
 type archOutcome struct {
 	Arch   string `json:"arch"`
-	Status string `json:"status"`
+	Status string `json:"status" rule:"promoted|already_present"`
 }
 
 type promoteAnswer struct {
-	Status    string        `json:"status"`
+	Status    string        `json:"status" rule:"promoted|already_present"`
 	Name      string        `json:"name"`
 	Version   string        `json:"version"`
 	Arch      *string       `json:"arch"` // null when there are several
@@ -210,7 +210,7 @@ func moveStatus(m aptrepo.Move, copied string) string {
 }
 
 type migrateAnswer struct {
-	Status   string           `json:"status"`
+	Status   string           `json:"status" rule:"ok|partial"`
 	From     string           `json:"from_distribution"`
 	To       string           `json:"to_distribution"`
 	Migrated int              `json:"migrated"`
@@ -229,7 +229,7 @@ type migratePackage struct {
 	Name    string `json:"name"`
 	Version string `json:"version"`
 	Arch    string `json:"arch"`
-	Status  string `json:"status"`
+	Status  string `json:"status" rule:"migrated|already_present|blocked_by_policy|unsupported_architecture|unknown_component"`
 }
 
 type migrateBody struct {

@@ -78,6 +78,7 @@ func (a *api) docs(c *call) error {
 	if !strings.HasSuffix(c.URL.Path, "/") {
 		setAPIHeaders(c.w.Header())
 		c.w.Header().Set("Location", "docs/")
+		c.w.Header().Set("Content-Length", "0")
 		c.w.WriteHeader(http.StatusPermanentRedirect)
 		return nil
 	}

@@ -100,7 +100,7 @@ type downloadJSON struct {
 	Name       string    `json:"name"`
 	Version    string    `json:"version"`
 	Arch       string    `json:"arch"`
-	ClientType string    `json:"client_type"`
+	ClientType string    `json:"client_type" rule:"apt|curl|wget|other"`
 	Bytes      int64     `json:"bytes"`
 	IP         string    `json:"ip"`
 }

@@ -61,7 +61,7 @@ func (h *health) get() aptrepo.Health {
 }
 
 type healthJSON struct {
-	Status     string            `json:"status"`
+	Status     string            `json:"status" rule:"healthy|degraded|unhealthy"`
 	Subsystems map[string]string `json:"subsystems"`
 }
 

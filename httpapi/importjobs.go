@@ -80,7 +80,7 @@ func orderWork(im *importer.Importer, action string, result func([]importer.Resu
 
 // fetchJSON is the result of a fetch.
 type fetchJSON struct {
-	Status   string     `json:"status"`
+	Status   string     `json:"status" rule:"imported|already_present|pending_review|partial"`
 	Imported int        `json:"imported"`
 	Skipped  int        `json:"skipped"`
 	Errors   int        `json:"errors"`
@@ -91,7 +91,7 @@ type itemJSON struct {
 	Name     string          `json:"name"`
 	Version  string          `json:"version"`
 	Arch     string          `json:"arch"`
-	Status   importer.Status `json:"status"`
+	Status   importer.Status `json:"status" rule:"imported|already_present|pending_review|rejected|error"`
 	SourceID string          `json:"source_id"`
 	SHA256   string          `json:"sha256"`
 	Code     string          `json:"code,omitempty"`
@@ -142,7 +142,7 @@ type batchRowJSON struct {
 	Version      string `json:"version"`
 	Arch         string `json:"arch"`
 	Distribution string `json:"distribution"`
-	Status       string `json:"status"`
+	Status       string `json:"status" rule:"imported|already_present|pending_review|rejected|partial|error"`
 	Imported     int    `json:"imported"`
 	Skipped      int    `json:"skipped"`
 	Code         string `json:"code"`
@@ -150,7 +150,7 @@ type batchRowJSON struct {
 }
 
 type batchJSON struct {
-	Status   string         `json:"status"`
+	Status   string         `json:"status" rule:"done|partial|error"`
 	Total    int            `json:"total"`
 	Imported int            `json:"imported"`
 	Skipped  int            `json:"skipped"`
@@ -205,14 +205,14 @@ func firstFailure(items []importer.Item) error {
 
 type sourceResultJSON struct {
 	SourceID     string `json:"source_id"`
-	Status       string `json:"status"`
+	Status       string `json:"status" rule:"ok|not_modified|error"`
 	PackageCount int64  `json:"package_count"`
 	Code         string `json:"code"`
 	Detail       string `json:"detail"`
 }
 
 type syncJSON struct {
-	Status  string             `json:"status"`
+	Status  string             `json:"status" rule:"done|partial"`
 	OK      int                `json:"ok"`
 	Failed  int                `json:"failed"`
 	Sources []sourceResultJSON `json:"sources"`

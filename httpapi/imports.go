@@ -68,7 +68,7 @@ type resolvedJSON struct {
 	Name       string  `json:"name"`
 	Version    string  `json:"version"`
 	Arch       string  `json:"arch"`
-	Status     string  `json:"status"`
+	Status     string  `json:"status" rule:"to_import|already_present|unresolved"`
 	SourceID   *string `json:"source_id"`
 	Size       int64   `json:"size_bytes"`
 	Relation   string  `json:"relation"`

@@ -13,7 +13,7 @@ type keyJSON struct {
 	CreatedAt   timestamp `json:"created_at"`
 	ExpiresAt   timestamp `json:"expires_at"`
 	UserIDs     []string  `json:"uids"`
-	State       string    `json:"state"`
+	State       string    `json:"state" rule:"active|retiring|retired"`
 	RetiresAt   timestamp `json:"retires_at"`
 }
 

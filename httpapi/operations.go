@@ -16,9 +16,10 @@ type operation struct {
 	summary string
 	text    string // more; CommonMark
 	query   []openapi.Parameter
-	body    any // like the JSON body; what it holds is the default
-	status  int // of success; 0: 200
-	answer  any // like the JSON answer; nil: none
+	body    any    // like the JSON body; what it holds is the default
+	needs   string // members of the body that are required, where its type does not tell
+	status  int    // of success; 0: 200
+	answer  any    // like the JSON answer; nil: none
 	also    []int
 	media   []string // of an answer that is no JSON, or not always
 	job     any      // like the result: it is done in the background
@@ -211,7 +212,7 @@ var operations = map[string]operation{
 	"POST /import/sync-security":         {summary: "Sync the sources of security updates", job: syncJSON{}, codes: "no_sources_enabled token_scope " + ofUpstream},
 	"GET /import/sync-schedule":          {summary: "Show when sources are synced", answer: syncScheduleJSON{}},
 	"GET /import/sources":                {summary: "List the sources", answer: sourcesJSON{}},
-	"POST /import/sources":               {summary: "Add a source", body: upstream.Source{}, status: 201, answer: upstream.Source{}, codes: "source_exists"},
+	"POST /import/sources":               {summary: "Add a source", body: upstream.Source{Components: []string{"main"}, Architectures: []string{"amd64"}, Enabled: true}, needs: "id suite url", status: 201, answer: upstream.Source{}, codes: "source_exists"},
 	"DELETE /import/sources/{source_id}": {summary: "Remove a source", status: 204, codes: "source_not_found"},
 
 	"GET /security/vulnerabilities": {summary: "List vulnerabilities", answer: vulnerabilitiesJSON{},
@@ -237,7 +238,7 @@ var operations = map[string]operation{
 	"POST /security/packages/{name}/{version}/release": {summary: "Let a package out of quarantine", query: []openapi.Parameter{everyArch}, body: releaseBody{}, answer: releasedJSON{},
 		codes: ofVersion + " not_quarantined rejected_malware scanner_unavailable token_scope"},
 
-	"GET /sbom/export":           {summary: "Get the bill of materials of a distribution, or of all", query: append(slices.Clone(billParams), inDistribution), media: billMedia, also: []int{304}, codes: "unknown_distribution"},
+	"GET /sbom/export":           {summary: "Get the bill of materials of a distribution, or of all", query: append(slices.Clone(billParams), inDistribution), media: billMedia, also: []int{206, 304, 416}, codes: "unknown_distribution"},
 	"GET /sbom/{name}/{version}": {summary: "Get the bill of materials of a package", query: append(slices.Clone(billParams), chosenArch), media: billMedia, also: []int{206, 304, 416}, codes: ofVersion},
 	"GET /sbom/preview": {summary: "Show the beginning of a bill of materials", answer: previewJSON{}, codes: "unknown_distribution",
 		query: append(slices.Clone(billParams), inDistribution, ofArch, numberParam("limit", 5, 1, 50, "Components at most."))},
@@ -273,8 +274,8 @@ var operations = map[string]operation{
 	"GET /health/ready": {summary: "Tell whether the server can work", answer: aliveJSON{}, down: notReadyJSON{}},
 
 	"GET /openapi.json": {summary: "Get this document", media: []string{jsonMedia}, also: []int{304}},
-	"GET /docs":         {summary: "Read this document in a browser", media: []string{"text/html; charset=utf-8"}, also: []int{308}},
-	"GET /docs/{asset}": {summary: "Get a part of the page", media: []string{"*/*"}, codes: "route_not_found"},
+	"GET /docs":         {summary: "Read this document in a browser", media: []string{"text/html; charset=utf-8"}, also: []int{304, 308}},
+	"GET /docs/{asset}": {summary: "Get a part of the page", media: []string{"*/*"}, also: []int{304}, codes: "route_not_found"},
 }
 
 // waitsAtFirst is wait where waiting is the default.

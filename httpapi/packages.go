@@ -155,7 +155,7 @@ type artifactJSON struct {
 	Provides      string            `json:"provides"`
 	Distributions []string          `json:"distributions"`
 	Publications  []publicationJSON `json:"publications"`
-	Origin        string            `json:"origin"`
+	Origin        string            `json:"origin" rule:"upload|import"`
 	SourceID      *string           `json:"source_id"`
 	Group         *string           `json:"group"`
 	UploadedBy    string            `json:"uploaded_by"`
@@ -324,7 +324,7 @@ type uploadAnswer struct {
 	Arch         string        `json:"arch"`
 	Distribution string        `json:"distribution"`
 	Component    string        `json:"component"`
-	Status       string        `json:"status"`
+	Status       string        `json:"status" rule:"indexed|accepted|pending_review|already_indexed"`
 	Filename     *string       `json:"filename"` // null unless published
 	Size         int64         `json:"size_bytes"`
 	SHA256       string        `json:"sha256"`
@@ -357,9 +357,9 @@ func newUploadAnswer(p aptrepo.Published) uploadAnswer {
 }
 
 type syncIndexJSON struct {
-	Status          string      `json:"status"`
-	PackagesIndexed int         `json:"packages_indexed"`
-	Distributions   []string    `json:"distributions"`
+	Status          string       `json:"status"`
+	PackagesIndexed int          `json:"packages_indexed"`
+	Distributions   []string     `json:"distributions"`
 	Repaired        []repairJSON `json:"repaired"`
 }
 
@@ -380,7 +380,7 @@ func (a *api) syncIndex(c *call) error {
 }
 
 type repairJSON struct {
-	Kind    string `json:"kind"`
+	Kind    string `json:"kind" rule:"missing_file|hash_mismatch|orphan_file|stale_index"`
 	Name    string `json:"name"`
 	Version string `json:"version"`
 	Arch    string `json:"arch"`

@@ -20,7 +20,7 @@ type sourceStatusJSON struct {
 	Security     bool           `json:"security"`
 	Enabled      bool           `json:"enabled"`
 	Target       string         `json:"target_distribution"`
-	Status       string         `json:"status"`
+	Status       string         `json:"status" rule:"never|syncing|ok|error"`
 	LastAttempt  timestamp      `json:"last_attempt"`
 	LastSync     timestamp      `json:"last_sync"`
 	PackageCount int64          `json:"package_count"`
@@ -141,7 +141,7 @@ func (a *api) syncSchedule(c *call) error {
 
 type nextSyncJSON struct {
 	NextRun  timestamp `json:"next_run"`
-	Status   string    `json:"status"`
+	Status   string    `json:"status" rule:"scheduled|disabled"`
 	Cron     string    `json:"cron"`
 	Timezone string    `json:"timezone"`
 }
