@@ -222,14 +222,14 @@ func (c *Client) decode(ctx context.Context, r io.Reader, out any) error {
 		return fmt.Errorf("reading the answer: %w", err)
 	}
 	if len(text) > maxAnswer {
-		return &answerError{errors.New("it is too long")}
+		return fmt.Errorf("%w: it is too long", ErrAnswer)
 	}
 	return parse(ctx, text, out)
 }
 
 func parse(ctx context.Context, text []byte, out any) error {
 	if err := json.Unmarshal(text, out); err != nil {
-		return &answerError{err}
+		return fmt.Errorf("%w: %w", ErrAnswer, err)
 	}
 	if kept, ok := ctx.Value(bodyKey{}).(*json.RawMessage); ok {
 		*kept = text

@@ -53,14 +53,8 @@ func (e *Error) Error() string {
 	return text
 }
 
-// An answerError is an answer that no server of ours gives.
-type answerError struct{ err error }
-
-func (e *answerError) Error() string {
-	return "the answer is not what a repod server says: " + e.err.Error()
-}
-
-func (e *answerError) Unwrap() error { return e.err }
+// ErrAnswer is the error of an answer that no server of ours gives.
+var ErrAnswer = errors.New("the answer is not what a repod server says")
 
 // A cutError ends an answer of which some has gone where it cannot be taken back.
 type cutError struct{ err error }
@@ -133,11 +127,10 @@ func permanent(err error) bool {
 		alert       tls.AlertError
 		dns         *net.DNSError
 		file        *os.PathError
-		answer      *answerError
 		cut         *cutError
 	)
 	return errors.As(err, &certificate) || errors.As(err, &record) || errors.As(err, &alert) ||
-		errors.As(err, &file) || errors.As(err, &answer) || errors.As(err, &cut) || errors.As(err, &dns) && dns.IsNotFound ||
+		errors.As(err, &file) || errors.Is(err, ErrAnswer) || errors.As(err, &cut) || errors.As(err, &dns) && dns.IsNotFound ||
 		strings.Contains(err.Error(), "server gave HTTP response to HTTPS client") ||
 		errors.Is(err, ErrChanged)
 }

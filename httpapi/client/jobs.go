@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/url"
@@ -86,13 +87,13 @@ func read(event string, data []byte, j *Job) (over bool, err error) {
 	case "error":
 		failure := &Error{job: true}
 		if err := json.Unmarshal(data, failure); err != nil {
-			return true, &answerError{err}
+			return true, fmt.Errorf("%w: %w", ErrAnswer, err)
 		}
 		return true, failure
 	case "progress", "result":
 		*j = Job{}
 		if err := json.Unmarshal(data, j); err != nil {
-			return true, &answerError{err}
+			return true, fmt.Errorf("%w: %w", ErrAnswer, err)
 		}
 	}
 	return event == "result", nil

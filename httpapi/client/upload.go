@@ -8,6 +8,7 @@ import (
 	"mime/multipart"
 	"net/http"
 	"os"
+	"path/filepath"
 	"sync"
 )
 
@@ -37,7 +38,7 @@ func (c *Client) Upload(ctx context.Context, u Upload) (Published, error) {
 	if err := ctx.Err(); err != nil {
 		return out, err
 	}
-	size := u.Size
+	size, name := u.Size, "package.deb"
 	if file, ok := u.File.(*os.File); ok && size == 0 {
 		info, err := file.Stat()
 		if err != nil {
@@ -48,7 +49,10 @@ func (c *Client) Upload(ctx context.Context, u Upload) (Published, error) {
 		}
 		size = info.Size()
 	}
-	head, tail, contentType, err := u.envelope()
+	if file, ok := u.File.(*os.File); ok {
+		name = filepath.Base(file.Name()) // for who reads the traffic; the server does not look at it
+	}
+	head, tail, contentType, err := u.envelope(name)
 	if err != nil {
 		return out, err
 	}
@@ -75,7 +79,7 @@ func (c *Client) Upload(ctx context.Context, u Upload) (Published, error) {
 
 // envelope returns the multipart text before and after the file's bytes, so
 // that a file of any size is sent without holding it in memory.
-func (u *Upload) envelope() (head, tail []byte, contentType string, err error) {
+func (u *Upload) envelope(name string) (head, tail []byte, contentType string, err error) {
 	var text bytes.Buffer
 	w := multipart.NewWriter(&text)
 	if err := w.WriteField("distribution", u.Distribution); err != nil {
@@ -86,7 +90,7 @@ func (u *Upload) envelope() (head, tail []byte, contentType string, err error) {
 			return nil, nil, "", err
 		}
 	}
-	if _, err := w.CreateFormFile("file", "package.deb"); err != nil {
+	if _, err := w.CreateFormFile("file", name); err != nil {
 		return nil, nil, "", err
 	}
 	n := text.Len()
