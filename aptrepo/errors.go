@@ -38,6 +38,8 @@ var (
 	ErrUnavailable     = errors.New("storage is out of reach")
 	ErrFull            = errors.New("storage is full")
 	ErrNoSigningKey    = errors.New("no signing key")
+	ErrSigning         = errors.New("signing failed")
+	ErrReservedName    = errors.New("the name belongs to the package of the repository's own keys")
 	ErrForeignSigner   = errors.New("signing keys are not kept by this repository")
 )
 

@@ -64,20 +64,20 @@ type reading struct {
 	licence Licence
 }
 
-// read reads a package, and shows it to the scanners meanwhile.
-func (r *Repo) read(ctx context.Context, f io.Reader, s scan.Subject) (reading, error) {
+// read reads a package, and shows it to scanners meanwhile.
+func (r *Repo) read(ctx context.Context, f io.Reader, s scan.Subject, scanners []scan.Scanner) (reading, error) {
 	var out reading
 	var finder copyright.Finder
 	opts := &deb.Options{Limits: r.Limits, Interrupt: ctx.Err, VisitLink: finder.VisitLink}
 	f = contextReader{ctx, f}
 	var err error
-	if len(r.Scanners) == 0 {
+	if len(scanners) == 0 {
 		opts.Visit = finder.Visit(nil)
 		out.pkg, err = deb.Read(f, opts)
 	} else {
 		scanning, cancel := context.WithTimeout(ctx, cmp.Or(r.ScanTimeout, defaultScanTimeout))
 		defer cancel()
-		run := scan.Begin(scanning, r.Scanners, s)
+		run := scan.Begin(scanning, scanners, s)
 		defer run.Abort()
 		opts.Visit = finder.Visit(run.Visit)
 		if out.pkg, err = deb.Read(f, opts); err == nil {

@@ -194,7 +194,8 @@ func infoOf(k *index.PublicKey) KeyInfo {
 
 // GenerateKey makes a new signing key the active one. Those before it go on
 // signing beside it for KeyOverlap, so that clients have time to fetch the
-// new one; none is ever lost. All distributions are signed anew.
+// new one; none is ever lost. All distributions are signed anew, and list the
+// package of Keyring with the new key.
 //
 // Errors: a *FieldError for a bad option; ErrForeignSigner when Repo.Signer
 // is set.
@@ -215,6 +216,9 @@ func (r *Repo) GenerateKey(ctx context.Context, o KeyOptions) (GeneratedKey, err
 			return GeneratedKey{}, err
 		}
 		out.Distributions = append(out.Distributions, d.Codename)
+	}
+	if err := r.PublishKeyring(ctx); err != nil { // Run will do it
+		r.logger().ErrorContext(ctx, "the package of the repository's keys is not published everywhere", "error", err)
 	}
 	r.emit(ctx, told)
 	return out, nil

@@ -67,7 +67,8 @@ func (r *Repo) catchUp(ctx context.Context, codename string, h Head) error {
 
 // Run keeps the repository up until ctx ends: it publishes what an earlier
 // failure left unpublished, takes over what other servers published, renews
-// Valid-Until, compacts indexes, sweeps files that nobody needs any more, and
+// Valid-Until, signs anew when a key has retired, keeps the package of Keyring
+// published, compacts indexes, sweeps files that nobody needs any more, and
 // publishes bills of materials if Bills says so.
 // Errors are logged and tried again. It returns ctx's error.
 func (r *Repo) Run(ctx context.Context) error {
@@ -87,13 +88,15 @@ func (r *Repo) Run(ctx context.Context) error {
 			return ctx.Err()
 		case <-retry.C:
 		}
+		minute := false
 		if now := r.now(); !now.Before(nextMark) {
+			minute = true
 			nextMark = now.Add(markInterval)
 			r.logMark(ctx, r.markAudit(ctx))
 			if err := r.ExpireDecisions(ctx); err != nil && ctx.Err() == nil {
 				r.logger().ErrorContext(ctx, "decisions could not be ended", "error", err)
 			}
-			if err := r.Remind(ctx); err != nil && ctx.Err() == nil {
+			if err := errors.Join(r.Remind(ctx), r.noteRetired(ctx), r.warnOfKeys(ctx)); err != nil && ctx.Err() == nil {
 				r.logger().ErrorContext(ctx, "nobody could be reminded of what is about to end", "error", err)
 			}
 		}
@@ -102,6 +105,7 @@ func (r *Repo) Run(ctx context.Context) error {
 			r.logger().ErrorContext(ctx, "repository upkeep failed; it is tried again every second", "error", err)
 		}
 		failing = err != nil
+		r.keepKeyring(ctx, minute)
 		if now := r.now(); !failing && !now.Before(nextSweep) {
 			nextSweep = now.Add(sweepInterval)
 			if err := r.Sweep(ctx); err != nil && ctx.Err() == nil {
@@ -122,23 +126,6 @@ func (r *Repo) logMark(ctx context.Context, err error) {
 	if err != nil && ctx.Err() == nil {
 		r.logger().WarnContext(ctx, "the head of the audit log was not put into storage", "error", err)
 	}
-}
-
-// renew signs anew what has used up a third of its validity, or is signed by
-// keys that are not the ones to sign now.
-func (r *Repo) renew(ctx context.Context) error {
-	valid := r.validFor()
-	if valid <= 0 {
-		return nil
-	}
-	var errs []error
-	for _, p := range r.knownPublishers() {
-		s := p.current.Load()
-		if s != nil && r.now().Sub(s.gen.Date) > valid/3 {
-			errs = append(errs, p.republish(ctx))
-		}
-	}
-	return errors.Join(errs...)
 }
 
 // Resign signs every distribution anew, as the keys and settings are now.

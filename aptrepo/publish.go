@@ -28,7 +28,7 @@ import (
 // kept, and published once somebody decides so. f is read from its start, twice.
 //
 // A file that lies there already is no error: New is false. Errors: ErrScope,
-// ErrNameScope, ErrUnknownDistribution, ErrUnknownComponent, ErrInvalidPackage
+// ErrNameScope, ErrReservedName, ErrUnknownDistribution, ErrUnknownComponent, ErrInvalidPackage
 // (wrapping a *deb.FormatError), ErrUnsupportedArch, ErrBasePackage, a
 // *ConflictError, a *RefusedError, ErrQuarantined, ErrUnavailable, ErrFull. After
 // the last two the package may have been stored; publishing the same file again is
@@ -62,6 +62,7 @@ type incoming struct {
 	found    assessment
 	reused   bool // the pool had the file already
 	recorded bool // in the audit log, though it was refused
+	own      bool // the package of the repository's keys, see PublishKeyring
 	told     []Event
 }
 
@@ -93,6 +94,9 @@ func (in *incoming) accept(ctx context.Context) (Published, int64, error) {
 	}
 	if !ActorFrom(ctx).MayName(in.artifact.Name) {
 		return Published{}, 0, ErrNameScope
+	}
+	if in.artifact.Name == r.keyring() && !in.own {
+		return Published{}, 0, ErrReservedName
 	}
 	if !d.takes(in.artifact.Arch) {
 		return Published{}, 0, fmt.Errorf("%w: %s", ErrUnsupportedArch, in.artifact.Arch)
@@ -128,7 +132,11 @@ func (in *incoming) read(ctx context.Context, d Distribution) error {
 	}
 	sums := newSums()
 	subject := scan.Subject{Size: size, OS: d.OS, Official: in.options.Official}
-	read, err := in.repo.read(ctx, io.TeeReader(in.file, sums), subject)
+	scanners := in.repo.Scanners
+	if in.own {
+		scanners = nil
+	}
+	read, err := in.repo.read(ctx, io.TeeReader(in.file, sums), subject, scanners)
 	if err != nil {
 		var format *deb.FormatError
 		if errors.As(err, &format) {

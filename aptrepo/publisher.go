@@ -29,6 +29,7 @@ type publisher struct {
 	// materialised is the number of the generation that storage holds as
 	// whole files.
 	materialised atomic.Int64
+	looked       lookedAt // by Run alone
 }
 
 func newPublisher(r *Repo, codename string) *publisher {
@@ -214,22 +215,24 @@ func (p *publisher) sign(ctx context.Context, s *snapshot, d Distribution) error
 	if valid := p.repo.validFor(); valid > 0 {
 		release.ValidUntil = s.gen.Date.Add(valid)
 	}
-	text, err := release.AppendTo(nil)
+	signer, err := p.repo.signer(ctx)
 	if err != nil {
 		return err
 	}
-	signer, err := p.repo.signer(ctx)
+	release.SignedBy = p.repo.announced(signer)
+	text, err := release.AppendTo(nil)
 	if err != nil {
 		return err
 	}
 	signed, err := signer.ClearSign(ctx, text)
 	if err != nil {
-		return fmt.Errorf("signing %s: %w", p.codename, err)
+		return fmt.Errorf("%w: %s: %w", ErrSigning, p.codename, err)
 	}
 	detached, err := signer.DetachSign(ctx, text)
 	if err != nil {
-		return fmt.Errorf("signing %s: %w", p.codename, err)
+		return fmt.Errorf("%w: %s: %w", ErrSigning, p.codename, err)
 	}
+	p.repo.shared().signed.note(p.repo.now())
 	s.setHeads(text, detached, signed)
 	return nil
 }

@@ -105,6 +105,30 @@ func (r *Repo) remind(ctx context.Context, name string, e Event) error {
 	return nil
 }
 
+// once does something unless there is a note of that name, which it leaves.
+func (r *Repo) once(ctx context.Context, name string, f func(tx Tx) error) error {
+	s := &r.shared().reminders
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.made[name] {
+		return nil
+	}
+	err := r.Store.Update(ctx, func(tx Tx) error {
+		news, err := tx.Note(name, r.now(), time.Time{})
+		if err != nil || !news {
+			return err
+		}
+		return f(tx)
+	})
+	if err == nil {
+		if s.made == nil {
+			s.made = make(map[string]bool)
+		}
+		s.made[name] = true
+	}
+	return err
+}
+
 // settleEvery is how often AwaitPublication looks.
 const settleEvery = 20 * time.Millisecond
 

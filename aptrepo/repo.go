@@ -65,6 +65,11 @@ type Repo struct {
 	// scanner. 0: two minutes.
 	ScanTimeout time.Duration
 
+	// Keyring, when set, returns the name of a package with the repository's public
+	// keys that Run keeps published, such as "acme-archive-keyring"; "": none is.
+	// Nobody else can publish packages of that name then. See PublishKeyring.
+	Keyring func() string
+
 	// Offers reports whether a distribution may list offers, see Repo.Offer: a
 	// package that is published then takes the place of its offer. Nil: none may.
 	Offers func(codename string) bool

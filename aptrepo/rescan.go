@@ -189,7 +189,7 @@ func (c *changing) scanFile(ctx context.Context) (scan.Report, error) {
 	a := &c.artifact
 	read, err := c.repo.read(ctx, body, scan.Subject{
 		Name: a.Name, Version: a.Version, Arch: a.Arch, Source: a.Source, SourceVersion: a.SourceVersion, Size: a.Size, Official: c.scan.Official,
-	})
+	}, c.repo.Scanners)
 	if err != nil {
 		return scan.Report{}, fmt.Errorf("reading %s %s: %w", a.Name, a.Version, err)
 	}

@@ -28,6 +28,9 @@ type state struct {
 	unpacking chan struct{}
 	outage    outage
 	reminders reminders
+	warned    time.Time // of keys that expire, by Run alone
+	signed    signedCheck
+	keyring   keptKeyring        // by Run alone
 	packages  keyedMutex[Key]    // one Publish at a time for each key
 	files     keyedMutex[string] // and for each pool file
 }

@@ -34,6 +34,12 @@
 // package claims. A package costs at most one dictionary (64 MiB) or window
 // (128 MiB) at a time, plus some 50 bytes for each entry of data.tar.
 //
+// # Writing packages
+//
+// New.Build makes a package of a control stanza and some files, byte for byte the
+// same each time, without any outside program. It is for packages that a program
+// makes of what it knows; to package software, use Debian's tools.
+//
 // # Errors
 //
 // A package at fault gives a *FormatError with a stable Reason and a message

@@ -203,7 +203,7 @@ func New(c Config) (http.Handler, error) {
 		return nil, err
 	}
 	a.tree = &tree{repo: c.Repo, base: a.baseURL, fault: a.logFault, pull: a.pull}
-	a.health = health{check: c.Repo.Check, now: c.Now}
+	a.health = health{check: c.Repo.Check, scanner: c.Scanner, now: c.Now}
 	a.description = sync.OnceValues(func() ([]byte, error) { return describe(c.Version, c.RateLimits) })
 	a.router = a.newRouter()
 	return a, nil

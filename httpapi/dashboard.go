@@ -261,7 +261,11 @@ func alerts(o *aptrepo.Overview, scanner ScannerStatus, ring aptrepo.KeyRing, so
 	}
 	for _, k := range ring.Keys {
 		if k.State == aptrepo.KeyActive && !k.ExpiresAt.IsZero() && k.ExpiresAt.Before(now.Add(keyExpiringSoon)) {
-			add("key_expiring", "", "", "The signing key %s expires on %s", k.KeyID, aptrepo.DayOf(k.ExpiresAt))
+			verb := "expires"
+			if !now.Before(k.ExpiresAt) {
+				verb = "has expired"
+			}
+			add("key_expiring", "", "", "The signing key %s %s on %s", k.KeyID, verb, aptrepo.DayOf(k.ExpiresAt))
 		}
 	}
 	waiting := func(kind string, n int, one, many string) {

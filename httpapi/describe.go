@@ -418,7 +418,7 @@ func failureCodes(rt *route, op operation, parameters bool) []string {
 		codes = append(codes, "token_scope")
 	}
 	if rt.method != http.MethodGet {
-		codes = append(codes, "storage_full")
+		codes = append(codes, "storage_full", "signing_failed")
 	}
 	if rt.rate != "" {
 		codes = append(codes, "rate_limited")

@@ -16,6 +16,7 @@ import (
 	"github.com/repod-io/repod/aptrepo/settings"
 	"github.com/repod-io/repod/auth"
 	"github.com/repod-io/repod/deb"
+	"github.com/repod-io/repod/index"
 )
 
 // A problem is an error as clients see it: RFC 9457, with members of our own.
@@ -140,6 +141,7 @@ var errorTable = []struct {
 	{aptrepo.ErrNotPublished, 409, "not_published", "The version is not published there."},
 	{aptrepo.ErrDistributionExists, 409, "distribution_exists", "The distribution exists already."},
 	{aptrepo.ErrConflict, 409, "duplicate_conflict", "Name, version and architecture are taken by other contents."},
+	{aptrepo.ErrReservedName, 409, "reserved_name", "Packages of this name are made by the server: it has the repository's own keys."},
 	{aptrepo.ErrForeignSigner, 409, "foreign_signer", "The signing keys are configured outside of the repository, which cannot change them."},
 
 	{aptrepo.ErrQuarantined, 409, "quarantined", "The package is in quarantine; release it first."},
@@ -158,6 +160,8 @@ var errorTable = []struct {
 	{resolve.ErrVersionNotFound, 404, "version_not_found", "No source offers the package in this version."},
 	{resolve.ErrTooLarge, 400, "closure_too_large", "The package needs more others than one request may import."},
 
+	{index.ErrKeyExpired, 503, "signing_failed", "The signing key has expired. What was changed is kept, and published once there is another."},
+	{aptrepo.ErrSigning, 503, "signing_failed", "The indices could not be signed. What was changed is kept, and published once they can."},
 	{aptrepo.ErrFull, 507, "storage_full", "The storage is full."},
 	{aptrepo.ErrUnavailable, 503, "storage_unavailable", "Database or file storage is out of reach."},
 	{context.DeadlineExceeded, 503, "storage_unavailable", "Database or file storage did not answer in time."},

@@ -196,8 +196,17 @@ type webhookTestJSON struct {
 // testWebhook posts an event whose only sense is to be posted.
 func (a *api) testWebhook(c *call) error {
 	s := a.Settings.Current()
-	if a.TestWebhook == nil || s.Webhook.URL == "" {
+	q := newQuery(c.Request)
+	target := q.text("target", 64)
+	if err := q.err(); err != nil {
+		return err
+	}
+	hook, known := s.Webhook.Receiver(target)
+	switch {
+	case a.TestWebhook == nil || !known && target == "":
 		return newProblem(http.StatusBadRequest, "webhook_not_configured", "The setting webhook.url is needed.")
+	case !known:
+		return newProblem(http.StatusBadRequest, "webhook_not_configured", "webhook.targets has no target of this ID that is enabled.")
 	}
 	d, err := newDelivery(testEvent, a.Now(), s.PublicURL, c.who.Name, struct {
 		Message string `json:"message"`
@@ -206,9 +215,9 @@ func (a *api) testWebhook(c *call) error {
 		return err
 	}
 	begun := time.Now()
-	status, failed := a.TestWebhook(c.detach(), s.Webhook, d)
+	status, failed := a.TestWebhook(c.detach(), hook, d)
 	took := time.Since(begun)
-	answer := a.recordTest(c, "settings.test_webhook", receiverOf(s.Webhook.URL), "webhook_failed", "The webhook could not be delivered", failed)
+	answer := a.recordTest(c, "settings.test_webhook", receiverOf(hook.URL), "webhook_failed", "The webhook could not be delivered", failed)
 	if answer != nil {
 		return webhookProblem(answer, status, failed)
 	}

@@ -81,6 +81,16 @@ func TestTestWebhook(t *testing.T) {
 	}
 	failed = fmt.Errorf("posting: %w", slowError{errors.New("no answer")})
 	post().want(t, 504, "webhook_timeout")
+
+	status, failed = 200, nil
+	f.json("PATCH", "/settings", admin, `{"webhook":{"targets":[{"id":"chat","url":"https://chat.example.com/","secret":"0ther"},
+		{"id":"off","url":"https://off.example.com/","enabled":false}]}}`).want(t, 200, "")
+	f.do("POST", "/settings/test-webhook?target=chat", admin, nil).want(t, 200, "")
+	if asked.URL != "https://chat.example.com/" || string(asked.Secret) != "0ther" {
+		t.Errorf("asked for %q with %q", asked.URL, string(asked.Secret))
+	}
+	f.do("POST", "/settings/test-webhook?target=off", admin, nil).want(t, 400, "webhook_not_configured")
+	f.do("POST", "/settings/test-webhook?target=none", admin, nil).want(t, 400, "webhook_not_configured")
 }
 
 // samples are events with everything that they can have.

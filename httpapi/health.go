@@ -20,19 +20,44 @@ const (
 // A health remembers how the repository is, so that strangers who ask often
 // cost nothing.
 type health struct {
-	check func(context.Context) aptrepo.Health
-	now   func() time.Time
+	check   func(context.Context) aptrepo.Health
+	scanner func(context.Context) ScannerStatus // nil: there is none
+	now     func() time.Time
 
 	probes singleflight.Group
 	mu     sync.Mutex
-	last   aptrepo.Health
+	last   condition
 	at     time.Time
+}
+
+// A condition is how everything is.
+type condition struct {
+	aptrepo.Health
+	hasScanner bool
+	scanner    error
+}
+
+// probe asks all at the same time.
+func (h *health) probe(ctx context.Context) condition {
+	var c condition
+	var asked sync.WaitGroup
+	if h.scanner != nil {
+		asked.Go(func() {
+			s := h.scanner(ctx)
+			if c.hasScanner = s.Enabled; s.Enabled && !s.Available {
+				c.scanner = errNoAnswer
+			}
+		})
+	}
+	c.Health = h.check(ctx)
+	asked.Wait()
+	return c
 }
 
 var errNoAnswer = errors.New("no answer in time")
 
 // get returns the present state, or one that is at most healthAge old.
-func (h *health) get() aptrepo.Health {
+func (h *health) get() condition {
 	h.mu.Lock()
 	last, at := h.last, h.at
 	h.mu.Unlock()
@@ -43,7 +68,7 @@ func (h *health) get() aptrepo.Health {
 	probe := h.probes.DoChan("", func() (any, error) {
 		ctx, cancel := context.WithTimeout(context.Background(), healthTimeout)
 		defer cancel()
-		result := h.check(ctx)
+		result := h.probe(ctx)
 		h.mu.Lock()
 		defer h.mu.Unlock()
 		h.last, h.at = result, h.now()
@@ -54,9 +79,9 @@ func (h *health) get() aptrepo.Health {
 	defer late.Stop()
 	select {
 	case r := <-probe:
-		return r.Val.(aptrepo.Health)
+		return r.Val.(condition)
 	case <-late.C:
-		return aptrepo.Health{Database: errNoAnswer, Storage: errNoAnswer, Signing: errNoAnswer}
+		return condition{Health: aptrepo.Health{Database: errNoAnswer, Storage: errNoAnswer, Signing: errNoAnswer}, hasScanner: last.hasScanner, scanner: errNoAnswer}
 	}
 }
 
@@ -77,14 +102,18 @@ func (a *api) showHealth(c *call) error {
 	switch {
 	case h.Database != nil || h.Storage != nil:
 		status, code = "unhealthy", http.StatusServiceUnavailable
-	case h.Signing != nil:
+	case h.Signing != nil || h.scanner != nil && h.hasScanner:
 		status = "degraded"
+	}
+	scanner := "disabled"
+	if h.hasScanner {
+		scanner = word(h.scanner)
 	}
 	return writeJSON(c.w, code, healthJSON{status, map[string]string{
 		"database": word(h.Database),
 		"storage":  word(h.Storage),
 		"signing":  word(h.Signing),
-		"clamav":   "disabled",
+		"clamav":   scanner,
 	}})
 }
 

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/repod-io/repod/aptrepo"
+	"github.com/repod-io/repod/scan/clamav"
 )
 
 func TestHealth(t *testing.T) {
@@ -65,6 +66,25 @@ func TestHealthStates(t *testing.T) {
 		if !strings.Contains(a.body, `"status":"`+test.ready+`"`) || !strings.Contains(a.body, test.failed) {
 			t.Errorf("%s: %s", name, a.body)
 		}
+	}
+}
+
+// A scanner that is configured and does not answer degrades a server; it stays
+// ready, since it serves what is published.
+func TestHealthScanner(t *testing.T) {
+	for name, test := range map[string]struct {
+		status ScannerStatus
+		want   string
+	}{
+		"none":    {ScannerStatus{}, `"status":"healthy","subsystems":{"clamav":"disabled"`},
+		"answers": {ScannerStatus{Enabled: true, Status: clamav.Status{Available: true}}, `"status":"healthy","subsystems":{"clamav":"ok"`},
+		"silent":  {ScannerStatus{Enabled: true, Status: clamav.Status{Detail: "secret path"}}, `"status":"degraded","subsystems":{"clamav":"error"`},
+	} {
+		f := newFixture(t, func(c *Config) { c.Scanner = func(context.Context) ScannerStatus { return test.status } })
+		if a := f.do("GET", "/health", "", nil).want(t, 200, ""); !strings.Contains(a.body, test.want) || strings.Contains(a.body, "secret") {
+			t.Errorf("%s: %s", name, a.body)
+		}
+		f.do("GET", "/health/ready", "", nil).want(t, 200, "")
 	}
 }
 

@@ -121,7 +121,7 @@ const (
 	ofUpstream     = "upstream_unreachable upstream_hash_mismatch upstream_bad_signature upstream_rejected"
 	ofPassword     = "wrong_password too_many_attempts"
 	ofFactor       = ofPassword + " wrong_otp token_not_allowed ldap_managed"
-	ofGate         = "rejected_malware rejected_cve invalid_deb scanner_unavailable upload_too_large duplicate_conflict quarantined"
+	ofGate         = "rejected_malware rejected_cve invalid_deb scanner_unavailable upload_too_large duplicate_conflict reserved_name quarantined"
 	alsoAsEvents   = "With `Accept: text/event-stream` the answer is a stream of events `progress` (data: a Job), and at the end `result` (a Job) or `error` (a Problem)."
 	eventStream    = "text/event-stream"
 	problemMedia   = "application/problem+json"
@@ -259,7 +259,7 @@ var operations = map[string]operation{
 	"PATCH /settings": {summary: "Change settings", text: "Objects are merged, all else is replaced. `" + settings.Mask + "` leaves a secret as it is.",
 		body: settings.Settings{}, answer: settings.Settings{}, codes: "precondition_failed"},
 	"POST /settings/test-ldap":    {summary: "Try the directory", answer: ldapTestJSON{}, codes: "ldap_not_configured ldap_failed"},
-	"POST /settings/test-webhook": {summary: "Try the webhook", answer: webhookTestJSON{}, codes: "webhook_not_configured webhook_failed webhook_timeout"},
+	"POST /settings/test-webhook": {summary: "Try a webhook", query: []openapi.Parameter{textParam("target", 64, "The ID of the receiver; none: that of `webhook.url`.")}, answer: webhookTestJSON{}, codes: "webhook_not_configured webhook_failed webhook_timeout"},
 	"POST /settings/test-email":   {summary: "Send a mail to try the settings", body: testEmailBody{}, answer: emailTestJSON{}, codes: "smtp_not_configured no_recipient smtp_failed"},
 	"GET /settings/next-sync":     {summary: "Show when sources are synced next", answer: nextSyncJSON{}},
 	"POST /settings/run-retention": {summary: "Let old versions go", job: retentionJSON{},

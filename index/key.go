@@ -192,20 +192,28 @@ func parseKey(armored, passphrase []byte) (*Key, error) {
 	if e.PrivateKey == nil {
 		return nil, fmt.Errorf("%w: no private part", ErrKey)
 	}
-	if err := checkClients(e.PrimaryKey); err != nil {
+	if err := checkEntity(e); err != nil {
 		return nil, err
-	}
-	for _, s := range e.Subkeys {
-		if s.Sig.FlagSign {
-			if err := checkClients(s.PublicKey); err != nil {
-				return nil, err
-			}
-		}
 	}
 	if err := e.DecryptPrivateKeys(passphrase); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrPassphrase, err)
 	}
 	return newKey(e)
+}
+
+// checkEntity refuses a key of which some part that signs is not for clients.
+func checkEntity(e *openpgp.Entity) error {
+	if err := checkClients(e.PrimaryKey); err != nil {
+		return err
+	}
+	for _, s := range e.Subkeys {
+		if s.Sig.FlagSign {
+			if err := checkClients(s.PublicKey); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // checkClients refuses keys whose signatures apt's gpgv does not verify.

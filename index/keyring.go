@@ -84,6 +84,22 @@ func (r Keyring) Binary() []byte {
 // Armored returns the keys in one armoured block, "repod.asc".
 func (r Keyring) Armored() []byte { return toArmor(openpgp.PublicKeyType, r.Binary()) }
 
+// Has reports whether a key, or a subkey of one, has that ID: 16 digits in
+// upper-case hexadecimal.
+func (r Keyring) Has(keyID string) bool {
+	for _, k := range r {
+		if k.KeyID() == keyID {
+			return true
+		}
+		for _, sub := range k.entity.Subkeys {
+			if fmt.Sprintf("%016X", sub.PublicKey.KeyId) == keyID {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // Fingerprint returns the fingerprint in upper-case hexadecimal.
 func (k *PublicKey) Fingerprint() string {
 	return strings.ToUpper(hex.EncodeToString(k.entity.PrimaryKey.Fingerprint))

@@ -101,6 +101,8 @@ func (p *releaseParser) set(value string) error {
 		r.Date, err = parseDate(value)
 	case "valid-until":
 		r.ValidUntil, err = parseDate(value)
+	case "signed-by":
+		r.SignedBy = fingerprints(value)
 	case "architectures":
 		r.Architectures = words(value)
 	case "components":
@@ -115,6 +117,20 @@ func (p *releaseParser) set(value string) error {
 		}
 	}
 	return err
+}
+
+// fingerprints returns those of a Signed-By, without the mark that a key must be
+// the very one and not a subkey of it. One that has anything else in it, such as
+// the fingerprint of a kind that is not known yet, is no reason to refuse a
+// Release, and tells nothing.
+func fingerprints(value string) []string {
+	list := strings.FieldsFunc(strings.ToUpper(value), func(r rune) bool { return r == ',' || r == ' ' || r == '\t' })
+	for i, f := range list {
+		if list[i] = strings.TrimSuffix(f, "!"); !isFingerprint(list[i]) {
+			return nil
+		}
+	}
+	return list
 }
 
 // words returns the words of a list, nil when it has none.

@@ -48,6 +48,12 @@ type Release struct {
 	// ValidUntil, when not zero, is when clients begin to refuse the state.
 	ValidUntil time.Time
 
+	// SignedBy are the fingerprints of the keys of which one must have signed the
+	// next state, in upper-case hexadecimal; none: any that the client trusts. apt
+	// heeds it where its own configuration names no keys for the repository, and
+	// while ValidUntil has not passed; without ValidUntil, not at all.
+	SignedBy []string
+
 	Architectures []string
 	Components    []string
 	// AcquireByHash says that files can also be had by FileEntry.ByHash.
@@ -80,6 +86,7 @@ func (r *Release) AppendTo(dst []byte) ([]byte, error) {
 	dst = appendField(dst, "Codename", r.Codename)
 	dst = appendField(dst, "Date", formatDate(r.Date))
 	dst = appendField(dst, "Valid-Until", formatDate(r.ValidUntil))
+	dst = appendField(dst, "Signed-By", strings.Join(r.SignedBy, ","))
 	if r.AcquireByHash {
 		dst = appendField(dst, "Acquire-By-Hash", "yes")
 	}
@@ -161,6 +168,11 @@ func (r *Release) check() error {
 	if err := r.checkWords(); err != nil {
 		return err
 	}
+	for _, f := range r.SignedBy {
+		if !isFingerprint(f) {
+			return fmt.Errorf("%w: %q is not the fingerprint of a key", ErrRelease, f)
+		}
+	}
 	seen := make(map[string]bool, len(r.Files))
 	for i := range r.Files {
 		f := &r.Files[i]
@@ -230,6 +242,12 @@ func checkLine(s string) error {
 		return errors.New("begins or ends with a space")
 	}
 	return nil
+}
+
+// isFingerprint takes those of keys of version 4, which are all that clients
+// verify.
+func isFingerprint(s string) bool {
+	return len(s) == 40 && strings.Trim(s, "0123456789ABCDEF") == ""
 }
 
 func isHex(s string, n int) bool {

@@ -3,6 +3,7 @@ package index
 import (
 	"errors"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -23,6 +24,7 @@ func testRelease() *Release {
 		Architectures: []string{"amd64", "arm64"},
 		Components:    []string{"main", "extra"},
 		AcquireByHash: true,
+		SignedBy:      []string{printA, printB},
 		Files: []FileEntry{
 			{Path: "main/binary-amd64/Packages.gz", Size: 20, SHA256: sumB},
 			{Path: "main/binary-amd64/Packages", Size: 1234567, SHA256: sumA, MD5: md5A},
@@ -42,6 +44,7 @@ Suite: stable
 Codename: jammy
 Date: Sat, 07 Mar 2026 08:05:01 UTC
 Valid-Until: Sat, 14 Mar 2026 08:05:01 UTC
+Signed-By: ` + printA + `,` + printB + `
 Acquire-By-Hash: yes
 Architectures: amd64 arm64
 Components: main extra
@@ -54,6 +57,31 @@ SHA256:
 `
 	if string(got) != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+}
+
+const (
+	printA = "6F8A0C1D2E3F405162738495A6B7C8D9E0F152FB"
+	printB = "0A1B2C3D4E5F60718293A4B5C6D7E8F901234567"
+)
+
+// Fingerprints are written in many ways; what is none tells nothing, and is no
+// reason to refuse a Release.
+func TestSignedBy(t *testing.T) {
+	for value, want := range map[string][]string{
+		printA:                                 {printA},
+		printA + "," + printB:                  {printA, printB},
+		printA + "!, " + printB:                {printA, printB},
+		strings.ToLower(printA):                {printA},
+		"":                                     nil,
+		printA[1:]:                             nil,
+		printA + "," + strings.Repeat("A", 64): nil,
+		"/usr/share/keyrings/a.gpg":            nil,
+	} {
+		r, err := ParseRelease([]byte("Suite: x\nSigned-By: " + value + "\n"))
+		if err != nil || !slices.Equal(r.SignedBy, want) {
+			t.Errorf("%q: %q, %v; want %q", value, r.SignedBy, err, want)
+		}
 	}
 }
 
@@ -92,6 +120,7 @@ func TestReleaseInjection(t *testing.T) {
 			"Description":   func(r *Release) { r.Description = evil },
 			"Architectures": func(r *Release) { r.Architectures = []string{evil} },
 			"Components":    func(r *Release) { r.Components = []string{"main", evil} },
+			"Signed-By":     func(r *Release) { r.SignedBy = []string{evil} },
 			"path":          func(r *Release) { r.Files[0].Path = evil },
 			"SHA256":        func(r *Release) { r.Files[0].SHA256 = evil },
 			"MD5":           func(r *Release) { r.Files[0].MD5 = evil },

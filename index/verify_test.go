@@ -100,6 +100,15 @@ func FuzzVerify(f *testing.F) {
 	f.Add(head, "- -\n"+want, tail)
 	f.Add("", want, "")
 	f.Fuzz(func(t *testing.T, head, body, tail string) {
+		if ids, err := Issuers([]byte(head + body + tail)); err != nil && !errors.Is(err, ErrSignature) {
+			t.Fatalf("%q, %v", ids, err)
+		}
+		s := external(k.ring(), func(Form, []byte) []byte { return []byte(head + body + tail) })
+		if out, err := s.ClearSign(t.Context(), []byte(want)); err == nil {
+			if text, _, err := Verify(out, k.ring(), keyTime); err != nil || string(text) != want {
+				t.Fatalf("passed on %q: %q, %v", out, text, err)
+			}
+		}
 		text, signers, err := Verify([]byte(head+body+tail), k.ring(), keyTime)
 		if err != nil {
 			if !errors.Is(err, ErrSignature) || text != nil {

@@ -127,6 +127,8 @@ func (p *patcher) leaf(dst reflect.Value, value any, path string, tag reflect.St
 	switch present := dst.Interface().(type) {
 	case Sources:
 		p.sources(fresh, present, value, path)
+	case Targets:
+		p.targets(fresh, present, value, path)
 	case Feeds:
 		p.feeds(fresh, value, path)
 	default:

@@ -56,6 +56,7 @@ const maxText = 4096
 var (
 	hostRE      = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?$`)
 	ipv6RE      = regexp.MustCompile(`^[0-9A-Fa-f:.]{2,45}$`)
+	keyringRE   = regexp.MustCompile(`^[a-z0-9][a-z0-9.-]{0,62}-archive-keyring$`)
 	attributeRE = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9-]{0,63}$`)
 )
 
@@ -71,6 +72,7 @@ var textRules = map[string]struct {
 		"must be the https:// address of the issuer, without trailing slash",
 	},
 	"baseurl":  {isBaseURL, "must be http:// or https://, a host and perhaps a path, without query or trailing slash"},
+	"keyring":  {isKeyring, "must be the name of a package that ends in -archive-keyring, and no vendor's"},
 	"clamav":   {isClamAV, "must be tcp://host:port or unix:///path"},
 	"feedid":   {feedIDRE.MatchString, "must be 1 to 64 of a-z, 0-9, dot, dash and underscore, the first a letter or digit"},
 	"feedurl":  {isFeedURL, "must be http:// or https:// and a host, without user and fragment"},
@@ -94,6 +96,15 @@ var textRules = map[string]struct {
 	"hookurl":   {isHookURL, "must be http:// or https:// and a host, without user and fragment"},
 	"short":     {func(s string) bool { return utf8.RuneCountInString(s) <= 256 }, "must have at most 256 characters"},
 	"role":      {func(s string) bool { return slices.Contains(roles, s) }, "must be one of " + strings.Join(roles, ", ")},
+}
+
+// isKeyring takes names of packages that do not replace those of vendors.
+func isKeyring(s string) bool {
+	switch s {
+	case "debian-archive-keyring", "debian-ports-archive-keyring", "ubuntu-archive-keyring":
+		return false
+	}
+	return keyringRE.MatchString(s)
 }
 
 var roles = []string{"viewer", "uploader", "auditor", "maintainer", "admin"}

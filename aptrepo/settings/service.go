@@ -194,8 +194,13 @@ func (s *Service) read(ctx context.Context, d Document) (*state, error) {
 	note := func(path, why string) {
 		s.logger().WarnContext(ctx, "a stored setting has no effect", "setting", path, "reason", why)
 	}
-	raw = s.openSources(raw, func(id string) {
+	raw = s.openItems(raw, "import", "sources", "url", sourcePath, func(id string) bool {
 		note(sourcePath(id), "it was sealed with another key: make the source again")
+		return false
+	})
+	raw = s.openItems(raw, "webhook", "targets", "secret", targetPath, func(id string) bool {
+		note(targetPath(id), "it was sealed with another key: set it again")
+		return true
 	})
 	opened, err := s.secrets(raw, "", func(path, sealed string) (string, error) {
 		text, err := s.unseal(path, sealed)
@@ -264,7 +269,7 @@ func (s *Service) change(ctx context.Context, patch map[string]any) error {
 	if len(p.changed) == 0 {
 		return nil
 	}
-	sealed, err := s.secrets(patch, "", s.seal)
+	sealed, err := s.secrets(only(patch, "", p.changed), "", s.seal)
 	if err != nil {
 		return err
 	}
@@ -280,6 +285,13 @@ func (s *Service) save(ctx context.Context, next *state, c Change) error {
 			return err
 		}
 		next.raw = merge(next.raw, map[string]any{"import": map[string]any{"sources": sealed}}, "")
+	}
+	if slices.Contains(c.Paths, targetsPath) {
+		sealed, err := s.sealTargets(next.settings.Webhook.Targets)
+		if err != nil {
+			return err
+		}
+		next.raw = merge(next.raw, map[string]any{"webhook": map[string]any{"targets": sealed}}, "")
 	}
 	s.forget(next, c.Paths)
 	data, err := json.Marshal(next.raw)
@@ -322,8 +334,27 @@ func fieldOf(v reflect.Value, name string) reflect.Value {
 	panic("settings: no field " + name)
 }
 
+// only returns the leaves of a patch that are among paths. What is shown may come
+// back whole: what it does not change must stay in the document as it is there,
+// sealed or unset.
+func only(patch map[string]any, prefix string, paths []string) map[string]any {
+	left := map[string]any{}
+	for name, value := range patch {
+		inner, isObject := value.(map[string]any)
+		switch {
+		case slices.Contains(paths, prefix+name):
+			left[name] = value
+		case isObject && isBranch(prefix+name):
+			if below := only(inner, prefix+name+".", paths); len(below) > 0 {
+				left[name] = below
+			}
+		}
+	}
+	return left
+}
+
 // merge returns an object with patch over base; neither changes. Objects that
-// are leaves are replaced whole, and masks leave what is there.
+// are leaves are replaced whole.
 func merge(base, patch map[string]any, prefix string) map[string]any {
 	merged := maps.Clone(base)
 	if merged == nil {
@@ -334,9 +365,6 @@ func merge(base, patch map[string]any, prefix string) map[string]any {
 		if isObject && isBranch(prefix+name) {
 			below, _ := base[name].(map[string]any)
 			value = merge(below, inner, prefix+name+".")
-		}
-		if value == Mask && isSecret(prefix+name) {
-			continue
 		}
 		merged[name] = value
 	}

@@ -40,6 +40,9 @@ type Settings struct {
 type Signing struct {
 	OverlapDays    int64 `json:"overlap_days" rule:"0..3650"`    // how long a replaced key goes on signing
 	ValidUntilDays int64 `json:"valid_until_days" rule:"0..365"` // 0: no Valid-Until
+	// KeyringPackage names the package with the public keys, see
+	// aptrepo.Repo.PublishKeyring; "": there is none. It is beyond the API reference.
+	KeyringPackage string `json:"keyring_package" rule:"keyring"`
 }
 
 // Scan is about what may be published; see package scan.
@@ -105,11 +108,13 @@ type SMTP struct {
 type Webhook struct {
 	Enabled        bool     `json:"enabled"`
 	URL            string   `json:"url" rule:"hookurl"`
-	Secret         Secret   `json:"secret" rule:"short"`                            // key of signatures; "": none
-	Events         []string `json:"events" rule:"event" most:"50"`                  // which of those are posted; none: all
-	TimeoutSeconds int64    `json:"timeout_seconds" rule:"1..60"`                   // for an attempt
-	MaxAttempts    int64    `json:"max_attempts" rule:"1..10"`                      // then a delivery is given up
-	Format         string   `json:"format" rule:"auto|json|slack|mattermost|teams"` // beyond the API reference
+	Secret         Secret   `json:"secret" rule:"short"`           // key of signatures; "": none
+	Events         []string `json:"events" rule:"event" most:"50"` // which of those are posted; none: all
+	TimeoutSeconds int64    `json:"timeout_seconds" rule:"1..60"`  // for an attempt
+	MaxAttempts    int64    `json:"max_attempts" rule:"1..10"`     // then a delivery is given up
+	// Format and Targets are beyond the API reference.
+	Format  string  `json:"format" rule:"auto|json|slack|mattermost|teams"`
+	Targets Targets `json:"targets"`
 }
 
 // LDAP is about the directory of users; see package auth/ldap.
@@ -192,7 +197,7 @@ func Default() *Settings {
 		SMTP: SMTP{
 			Port: 587, TLS: "starttls", Recipients: []string{}, Kinds: append([]string{}, MailKinds...), TimeoutSeconds: 10,
 		},
-		Webhook: Webhook{Events: []string{}, TimeoutSeconds: 10, MaxAttempts: 6, Format: "auto"},
+		Webhook: Webhook{Events: []string{}, TimeoutSeconds: 10, MaxAttempts: 6, Format: "auto", Targets: Targets{}},
 		LDAP: LDAP{
 			VerifyCertificate: true, UserFilter: "(uid={username})",
 			AttrUsername: "uid", AttrEmail: "mail", AttrFullName: "cn", AttrGroups: "memberOf",
@@ -246,7 +251,7 @@ func (s *Settings) cross(f *faults) {
 	}
 	need(s.SMTP.Enabled, "smtp.host", s.SMTP.Host, "smtp.enabled")
 	need(s.SMTP.Enabled, "smtp.from", s.SMTP.From, "smtp.enabled")
-	need(s.Webhook.Enabled, "webhook.url", s.Webhook.URL, "webhook.enabled")
+	need(s.Webhook.Enabled && len(s.Webhook.Targets) == 0, "webhook.url", s.Webhook.URL, "webhook.enabled")
 	need(s.LDAP.Enabled, "ldap.url", s.LDAP.URL, "ldap.enabled")
 	need(s.LDAP.Enabled, "ldap.base_dn", s.LDAP.BaseDN, "ldap.enabled")
 	need(s.LDAP.Enabled, "ldap.user_filter", s.LDAP.UserFilter, "ldap.enabled")

@@ -63,10 +63,13 @@ func TestDefaults(t *testing.T) {
 
 // leaves are good and bad values for every leaf there is.
 var leaves = map[string]struct{ good, bad []string }{
-	"public_url":                  {[]string{`"https://repo.example.com"`, `"http://h:8000/base"`, `""`}, []string{`"ftp://x"`, `"https://x/"`, `"https://x?y"`, `"https://u:p@x"`, `"x"`, `"javascript:alert(1)"`, `"https://x y"`, `"http://:80"`}},
-	"max_upload_bytes":            {[]string{`1048576`, `1099511627776`}, []string{`1048575`, `1099511627777`, `"1048576"`, `1e6`, `1048576.5`, `-1`}},
-	"signing.overlap_days":        {[]string{`0`, `3650`}, []string{`-1`, `3651`, `true`}},
-	"signing.valid_until_days":    {[]string{`0`, `365`}, []string{`366`}},
+	"public_url":               {[]string{`"https://repo.example.com"`, `"http://h:8000/base"`, `""`}, []string{`"ftp://x"`, `"https://x/"`, `"https://x?y"`, `"https://u:p@x"`, `"x"`, `"javascript:alert(1)"`, `"https://x y"`, `"http://:80"`}},
+	"max_upload_bytes":         {[]string{`1048576`, `1099511627776`}, []string{`1048575`, `1099511627777`, `"1048576"`, `1e6`, `1048576.5`, `-1`}},
+	"signing.overlap_days":     {[]string{`0`, `3650`}, []string{`-1`, `3651`, `true`}},
+	"signing.valid_until_days": {[]string{`0`, `365`}, []string{`366`}},
+	"signing.keyring_package": {
+		[]string{`""`, `"acme-archive-keyring"`}, []string{`"acme"`, `"Acme-archive-keyring"`, `"debian-archive-keyring"`, `"../x-archive-keyring"`, `true`},
+	},
 	"scan.clamav_address":         {[]string{`""`, `"tcp://127.0.0.1:3310"`, `"tcp://[::1]:3310"`, `"unix:///run/clamav/clamd.ctl"`}, []string{`"clamd"`, `"tcp://host"`, `"unix://host/path"`, `"unix:relative"`, `"tcp://u@h:1"`, `"http://x:1"`}},
 	"scan.clamav_timeout_seconds": {[]string{`1`, `3600`}, []string{`0`, `3601`}},
 	"scan.fail_policy":            {[]string{`"block"`, `"review"`, `"allow"`}, []string{`""`, `"warn"`}},
@@ -121,6 +124,10 @@ var leaves = map[string]struct{ good, bad []string }{
 	"webhook.timeout_seconds": {[]string{`1`, `60`}, []string{`0`, `61`}},
 	"webhook.max_attempts":    {[]string{`1`, `10`}, []string{`0`, `11`}},
 	"webhook.format":          {[]string{`"auto"`, `"json"`, `"slack"`, `"mattermost"`, `"teams"`}, []string{`""`, `"xml"`, `"Slack"`}},
+	"webhook.targets": {[]string{`[]`, `[{"id":"chat","url":"https://chat.example.com/","secret":"x","events":["sync.failed"],"format":"slack","enabled":false}]`},
+		[]string{`{}`, `[1]`, `[{}]`, `[{"id":"a"}]`, `[{"url":"https://x/"}]`, `[{"id":"A","url":"https://x/"}]`, `[{"id":"a","url":"ftp://x/"}]`,
+			`[{"id":"a","url":"https://x/","secret":"********"}]`, `[{"id":"a","url":"https://x/","events":["*"]}]`, `[{"id":"a","url":"https://x/","format":"xml"}]`,
+			`[{"id":"a","url":"https://x/"},{"id":"a","url":"https://y/"}]`, `[{"id":"a","url":"https://x/","other":1}]`}},
 	"oidc.enabled":            {[]string{`false`}, []string{`1`}},
 	"oidc.issuer":             {[]string{`"https://login.example.com/realms/x"`, `""`}, []string{`"http://x"`, `"https://x/"`, `"x"`}},
 	"oidc.client_id":          {[]string{`"repod"`}, []string{`"a\nb"`}},

@@ -146,34 +146,33 @@ func (s *Service) sealSources(list Sources) ([]any, error) {
 
 func sourcePath(id string) string { return "import.sources." + id + ".url" }
 
-// openSources returns a stored document with the URLs of its sources unsealed.
-// Sources whose URL cannot be are left out, and told to lost.
-func (s *Service) openSources(raw map[string]any, lost func(id string)) map[string]any {
-	section, _ := raw["import"].(map[string]any)
-	stored, ok := section["sources"].([]any)
+// openItems returns a stored document with one field of the items of a list
+// unsealed. Where it cannot be, lost says whether the item stays, without it.
+func (s *Service) openItems(raw map[string]any, section, list, field string, path func(id string) string, lost func(id string) bool) map[string]any {
+	within, _ := raw[section].(map[string]any)
+	stored, ok := within[list].([]any)
 	if !ok {
 		return raw
 	}
-	var items []any
+	items := []any{}
 	for _, item := range stored {
 		object, _ := item.(map[string]any)
 		id, _ := object["id"].(string)
-		if text, _ := object["url"].(string); strings.HasPrefix(text, sealedMark) {
-			plain, err := s.unseal(sourcePath(id), text)
-			if err != nil {
-				lost(id)
+		if text, _ := object[field].(string); strings.HasPrefix(text, sealedMark) {
+			plain, err := s.unseal(path(id), text)
+			if err != nil && !lost(id) {
 				continue
 			}
 			object = maps.Clone(object)
-			object["url"] = plain
+			object[field] = plain
 			item = object
 		}
 		items = append(items, item)
 	}
-	section = maps.Clone(section)
-	section["sources"] = items
+	within = maps.Clone(within)
+	within[list] = items
 	opened := maps.Clone(raw)
-	opened["import"] = section
+	opened[section] = within
 	return opened
 }
 

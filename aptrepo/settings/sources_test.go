@@ -69,6 +69,18 @@ func TestSourcePassword(t *testing.T) {
 			t.Errorf("%s: the source is at %s now", address, got)
 		}
 	}
+	// What is shown comes back whole, with a change of another leaf.
+	shown, _, err := s.View()
+	if err != nil {
+		t.Fatal(err)
+	}
+	again := strings.Replace(string(shown), `"retention_days":0`, `"retention_days":5`, 1)
+	if _, _, err := s.Patch(t.Context(), []byte(again), ""); err != nil {
+		t.Fatal(err)
+	}
+	if got := sourceURL(open(t, mem), "x"); !strings.Contains(got, "pass%40word") {
+		t.Errorf("after all came back: read back as %q", got)
+	}
 	// Another leaf changes; the source does not.
 	if _, _, err := s.Patch(t.Context(), []byte(`{"import":{"concurrency":3}}`), ""); err != nil {
 		t.Fatal(err)

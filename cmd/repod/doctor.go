@@ -207,12 +207,28 @@ func signingKey(ctx context.Context, repo *aptrepo.Repo, now time.Time) (string,
 		}
 		detail := fmt.Sprintf("%s key %s", k.Algorithm, k.Fingerprint)
 		if !k.ExpiresAt.IsZero() && k.ExpiresAt.Sub(now) < expiresSoon {
-			return "", fmt.Errorf("%s expires %s: replace it (POST /settings/gpg/generate) and let clients fetch repod.asc",
-				detail, k.ExpiresAt.UTC().Format(time.DateOnly))
+			return "", fmt.Errorf("%s %s: %s and let clients fetch repod.asc", detail, end(k.ExpiresAt, now), replacement(repo))
 		}
 		return detail, nil
 	}
 	return "", aptrepo.ErrNoSigningKey
+}
+
+// end says when a key ends.
+func end(at, now time.Time) string {
+	day := at.UTC().Format(time.DateOnly)
+	if at.After(now) {
+		return "expires " + day
+	}
+	return "has expired " + day + " and signs no more"
+}
+
+// replacement says how the active key is replaced.
+func replacement(repo *aptrepo.Repo) string {
+	if repo.Signer != nil {
+		return "replace it, or prolong it, where it is kept, start the server anew"
+	}
+	return "replace it (POST /settings/gpg/generate)"
 }
 
 // examineServer checks the server at REPOD_URL as a client sees it.

@@ -32,6 +32,7 @@ func (c *serveConfig) liveSettings(ctx context.Context, o *opened) (*live.Servic
 			ValidFor:   time.Duration(now.ValidUntilDays) * day,
 		}
 	}
+	o.repo.Keyring = func() string { return s.Current().Signing.KeyringPackage }
 	o.repo.Offers = func(codename string) bool { return slices.Contains(s.Current().Import.PullThrough, codename) }
 	o.repo.Bills = func() (aptrepo.BillQuery, bool) {
 		now := s.Current()
@@ -44,6 +45,13 @@ func (c *serveConfig) liveSettings(ctx context.Context, o *opened) (*live.Servic
 		return nil, err
 	}
 	s.OnChange = func(before, after *live.Settings) {
+		if name := after.Signing.KeyringPackage; name != before.Signing.KeyringPackage && name != "" {
+			go func() { // Run does it, too, but later
+				if err := o.repo.PublishKeyring(context.WithoutCancel(ctx)); err != nil {
+					c.log.Error("the package of the repository's keys is not published everywhere", "error", err)
+				}
+			}()
+		}
 		if before.Signing.ValidUntilDays == after.Signing.ValidUntilDays {
 			return
 		}

@@ -56,6 +56,7 @@ func (c *serveConfig) newNotifier(o *opened, set *live.Service, mail *mailPoster
 type webhookArgs struct {
 	ID    string `json:"id"`
 	Event string `json:"event"`
+	To    string `json:"to,omitempty"` // the receiver, see settings.Webhook
 	Body  string `json:"body"`
 	Text  string `json:"text"` // for chats
 	// Distributions are those where apt should see it first.
@@ -74,13 +75,15 @@ func (n *notifier) messages(e aptrepo.Event) []aptrepo.Message {
 		list = append(list, aptrepo.Message{Topic: topic, Payload: payload})
 	}
 	now := n.settings()
-	if wantsWebhook(now.Webhook, string(e.Kind)) {
+	if to := receivers(&now.Webhook, string(e.Kind)); len(to) > 0 {
 		d, sent, err := httpapi.NewWebhookDelivery(e, now.PublicURL)
 		switch {
 		case err != nil:
 			n.log.Error("an event cannot be told of", "event", e.Kind, "error", err)
 		case sent:
-			add(topicWebhook, webhookArgs{d.ID, d.Event, string(d.Body), e.String(), places(e)})
+			for _, id := range to {
+				add(topicWebhook, webhookArgs{d.ID, d.Event, id, string(d.Body), e.String(), places(e)})
+			}
 		}
 	}
 	if kind := mailKind(e); kind != "" && now.SMTP.Enabled && len(now.SMTP.Recipients) > 0 && slices.Contains(now.SMTP.Kinds, kind) {
@@ -89,8 +92,17 @@ func (n *notifier) messages(e aptrepo.Event) []aptrepo.Message {
 	return list
 }
 
-func wantsWebhook(s live.Webhook, event string) bool {
-	return s.Enabled && s.URL != "" && (len(s.Events) == 0 || slices.Contains(s.Events, event))
+// receivers are those that are to get an event.
+func receivers(s *live.Webhook, event string) (ids []string) {
+	if !s.Enabled {
+		return nil
+	}
+	for _, id := range s.Receivers() {
+		if one, _ := s.Receiver(id); len(one.Events) == 0 || slices.Contains(one.Events, event) {
+			ids = append(ids, id)
+		}
+	}
+	return ids
 }
 
 // places are the distributions whose publication an event is about.
@@ -119,9 +131,9 @@ func (n *notifier) deliver(ctx context.Context, t *jobs.Task) (any, error) {
 	if err := t.Args(&args); err != nil {
 		return nil, err
 	}
-	s := n.settings().Webhook
-	if !s.Enabled || s.URL == "" {
-		n.log.DebugContext(ctx, "a delivery is dropped: the webhook is switched off", "delivery", args.ID)
+	s, known := n.settings().Webhook.Receiver(args.To)
+	if !known || !s.Enabled {
+		n.log.DebugContext(ctx, "a delivery is dropped: the webhook is switched off", "delivery", args.ID, "target", args.To)
 		return nil, nil
 	}
 	if err := n.wait(ctx, args.Distributions); err != nil {
@@ -132,7 +144,7 @@ func (n *notifier) deliver(ctx context.Context, t *jobs.Task) (any, error) {
 	if !errors.As(err, &failed) || !failed.Gone() && t.Attempt < int(s.MaxAttempts) {
 		return nil, err
 	}
-	n.log.ErrorContext(ctx, "a webhook delivery is given up", "delivery", args.ID, "event", args.Event,
+	n.log.ErrorContext(ctx, "a webhook delivery is given up", "delivery", args.ID, "event", args.Event, "target", args.To,
 		"receiver", receiver(s.URL), "attempts", t.Attempt, "http_status", failed.Status, "error", err)
 	return nil, jobs.Permanent(err)
 }

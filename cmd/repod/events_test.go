@@ -36,6 +36,7 @@ type desk struct {
 
 	mu    sync.Mutex
 	posts []notify.Delivery
+	hooks []notify.Webhook // of posts
 	mails []string
 	log   bytes.Buffer
 }
@@ -63,7 +64,7 @@ func newDesk(t *testing.T, post func(attempt int) (int, error)) *desk {
 		await: func(context.Context, ...string) error { return nil },
 		post: func(_ context.Context, w notify.Webhook, del notify.Delivery) (int, error) {
 			d.mu.Lock()
-			d.posts = append(d.posts, del)
+			d.posts, d.hooks = append(d.posts, del), append(d.hooks, w)
 			d.mu.Unlock()
 			return post(del.Attempt)
 		},
@@ -215,6 +216,56 @@ func TestEventsWanted(t *testing.T) {
 	d.eventually(t, "it is dropped", func() bool { return strings.Contains(d.log.String(), "switched off") })
 	if len(d.posts) != 1 {
 		t.Error("it was posted though switched off")
+	}
+}
+
+// Each target gets what it wants, by its own secret and format, and one that
+// refuses holds up no other.
+func TestTargets(t *testing.T) {
+	d := newDesk(t, func(int) (int, error) { return 200, nil })
+	post := d.post
+	d.post = func(ctx context.Context, w notify.Webhook, del notify.Delivery) (int, error) {
+		if status, err := post(ctx, w, del); w.URL != "https://down.example.com/k3y" {
+			return status, err
+		}
+		return 500, &notify.WebhookError{Status: 500, Err: errors.New("down")}
+	}
+	d.set.SMTP.Enabled = false
+	d.set.Webhook.Targets = live.Targets{
+		{ID: "down", Enabled: true, URL: "https://down.example.com/k3y", Format: "json"},
+		{ID: "chat", Enabled: true, URL: "https://chat.example.com/", Secret: "0ther", Format: "slack"},
+		{ID: "other", Enabled: true, URL: "https://other.example.com/", Events: []string{"package.indexed"}},
+		{ID: "off", URL: "https://off.example.com/"},
+		{ID: "gone", Enabled: true, URL: "https://gone.example.com/"},
+	}
+	event := aptrepo.Event{Kind: aptrepo.EventDistributionCreated, Distribution: "jammy"}
+	messages := d.messages(event)
+	if len(messages) != 4 {
+		t.Fatalf("%d messages", len(messages))
+	}
+	d.set.Webhook.Targets = d.set.Webhook.Targets[:4] // while it waits
+	for _, m := range messages {
+		if _, err := d.runner.Enqueue(t.Context(), m.Topic, json.RawMessage(m.Payload), jobs.Options{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	d.eventually(t, "the last is dropped, the first given up", func() bool {
+		log := d.log.String()
+		return strings.Contains(log, "target=gone") && strings.Contains(log, "given up") && len(d.posts) == 8
+	})
+	got := make(map[string]notify.Webhook)
+	for i, hook := range d.hooks {
+		got[hook.URL] = hook
+		if d.posts[i].ID != d.posts[0].ID {
+			t.Error("receivers do not get the same event")
+		}
+	}
+	if len(got) != 3 || got["https://chat.example.com/"].Secret != "0ther" || got["https://chat.example.com/"].Format != "slack" ||
+		got["https://hook.example.com/k3y"].Secret != "s3cr3t" || got["https://down.example.com/k3y"].Secret != "" {
+		t.Errorf("posted to %+v", got)
+	}
+	if log := d.log.String(); strings.Contains(log, "k3y") || !strings.Contains(log, "target=down") {
+		t.Errorf("log\n%s", log)
 	}
 }
 

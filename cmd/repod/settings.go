@@ -31,6 +31,9 @@ var storeSettings = []setting{
 	{"storage-url", "", "`url`: where packages and indices are kept: file:PATH, or s3://BUCKET/PREFIX?endpoint=https://host:port&region=R&path_style=true (default file:DATA-DIR/files)"},
 	{"secret-key-file", "", "`file` with 32 bytes in base64, mode 0600: signs sessions and seals secrets; one for all servers of a database (default: generated in DATA-DIR)"},
 	{"signing-key-file", "", "`file` with an armoured OpenPGP private key, mode 0600 (default: generated, kept in the database)"},
+	{"signing-command", "", "`command` that signs in place of such a key, run with clearsign, detach or public-key as last argument"},
+	{"signing-gpg-key", "", "`fingerprint` of a key in a GnuPG keyring that signs in place of such a key, by gpg and its agent"},
+	{"signing-gnupg-home", "", "`directory` of that keyring (default: ~/.gnupg)"},
 }
 
 // serveSettings are the further ones of the server.

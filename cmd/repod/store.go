@@ -34,6 +34,10 @@ type storeConfig struct {
 	secretKey      []byte // nil: the one in dataDir
 	signingKeyFile string
 	passphrase     string
+	signingCommand []string // in place of a key file, as the next
+	gpgKey         string   // fingerprint
+	gnupgHome      string   // "": gpg's own
+	home           string   // of the user, for programs that sign
 }
 
 // storeConfig reads the settings of storeSettings.
@@ -61,9 +65,33 @@ func (s *settings) storeConfig() (c storeConfig, err error) {
 		return c, usagef("a PostgreSQL database needs a secret key that all its servers share: " +
 			"openssl rand -base64 32 >key; chmod 600 key; and --secret-key-file key")
 	}
-	c.signingKeyFile = s.get("signing-key-file")
+	if err := s.parseSigning(&c); err != nil {
+		return c, err
+	}
 	c.passphrase, err = s.secret(signingPassphrase)
 	return c, err
+}
+
+// parseSigning reads where the signing key is, if not in the database.
+func (s *settings) parseSigning(c *storeConfig) (err error) {
+	c.signingKeyFile, c.gnupgHome, c.home = s.get("signing-key-file"), s.get("signing-gnupg-home"), s.env("HOME")
+	c.signingCommand = strings.Fields(s.get("signing-command"))
+	if c.gpgKey, err = parseFingerprint(s.get("signing-gpg-key")); err != nil {
+		return err
+	}
+	places := 0
+	for _, given := range []bool{c.signingKeyFile != "", len(c.signingCommand) > 0, c.gpgKey != ""} {
+		if given {
+			places++
+		}
+	}
+	switch {
+	case places > 1:
+		return usagef("--signing-key-file, --signing-command and --signing-gpg-key exclude each other")
+	case c.gnupgHome != "" && c.gpgKey == "":
+		return usagef("--signing-gnupg-home goes with --signing-gpg-key")
+	}
+	return nil
 }
 
 func (c *storeConfig) parseDatabase(address string) error {
@@ -132,7 +160,7 @@ func (c *storeConfig) open(ctx context.Context, log *slog.Logger) (*opened, erro
 			return nil, c.hint(err)
 		}
 	}
-	signer, err := c.signer()
+	signer, err := c.signer(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -148,10 +176,7 @@ func (c *storeConfig) open(ctx context.Context, log *slog.Logger) (*opened, erro
 	if err := db.SignAudit(ctx, aptrepo.AuditKey(key)); err != nil {
 		return nil, errors.Join(err, db.Close(), files.Close())
 	}
-	repo := &aptrepo.Repo{Storage: files, Store: db, SecretKey: key, Logger: log}
-	if signer != nil {
-		repo.Signer = signer
-	}
+	repo := &aptrepo.Repo{Storage: files, Store: db, SecretKey: key, Signer: signer, Logger: log}
 	return &opened{repo: repo, files: files, db: db, secretKey: key, dataDir: c.dataDir}, nil
 }
 
@@ -185,11 +210,31 @@ func (c *storeConfig) hint(err error) error {
 	return err
 }
 
-// signer returns what signs by --signing-key-file, nil without one.
-func (c *storeConfig) signer() (*index.OpenPGP, error) {
-	if c.signingKeyFile == "" {
-		return nil, nil
+// signer returns what signs in place of the keys in the database, nil for those.
+func (c *storeConfig) signer(ctx context.Context) (index.Signer, error) {
+	switch {
+	case c.signingKeyFile != "":
+		return c.keyFileSigner()
+	case len(c.signingCommand) > 0:
+		s, err := c.commandSigner().signer(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("asking --signing-command: %w", err)
+		}
+		return s, nil
+	case c.gpgKey != "":
+		s, err := c.gpgSigner().signer(ctx)
+		if err == nil && (len(s.Keys) != 1 || s.Keys[0].Fingerprint() != c.gpgKey) {
+			err = errors.New("it is not the fingerprint of a primary key")
+		}
+		if err != nil {
+			return nil, fmt.Errorf("--signing-gpg-key %s (check --signing-gnupg-home): %w", c.gpgKey, err)
+		}
+		return s, nil
 	}
+	return nil, nil
+}
+
+func (c *storeConfig) keyFileSigner() (index.Signer, error) {
 	if err := guarded(c.signingKeyFile, 0o077); err != nil {
 		return nil, err
 	}

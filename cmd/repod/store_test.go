@@ -81,13 +81,13 @@ func TestSigningKeyFile(t *testing.T) {
 	}
 
 	c.passphrase = "wrong"
-	if _, err := c.signer(); err == nil || !strings.Contains(err.Error(), "REPOD_SIGNING_KEY_PASSPHRASE") {
+	if _, err := c.signer(t.Context()); err == nil || !strings.Contains(err.Error(), "REPOD_SIGNING_KEY_PASSPHRASE") {
 		t.Errorf("a wrong passphrase: %v", err)
 	}
 	if err := os.Chmod(path, 0o640); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := c.signer(); err == nil || !strings.Contains(err.Error(), "chmod 0600") {
+	if _, err := c.signer(t.Context()); err == nil || !strings.Contains(err.Error(), "chmod 0600") {
 		t.Errorf("a key that the group may read: %v", err)
 	}
 }
