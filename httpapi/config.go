@@ -188,7 +188,7 @@ type api struct {
 	bills     chan struct{} // bills of materials that are being made
 
 	// description is that of the API, made when it is first asked for.
-	description func() ([]byte, error)
+	description func() (fixed, error)
 }
 
 // New returns a handler for the API and the APT tree. It fails when c is not
@@ -204,7 +204,7 @@ func New(c Config) (http.Handler, error) {
 	}
 	a.tree = &tree{repo: c.Repo, base: a.baseURL, fault: a.logFault, pull: a.pull}
 	a.health = health{check: c.Repo.Check, scanner: c.Scanner, now: c.Now}
-	a.description = sync.OnceValues(func() ([]byte, error) { return describe(c.Version, c.RateLimits) })
+	a.description = sync.OnceValues(func() (fixed, error) { return makeDescription(c.Version, c.RateLimits) })
 	a.router = a.newRouter()
 	return a, nil
 }

@@ -119,3 +119,13 @@ func TestOpenAPI(t *testing.T) {
 		t.Errorf("the limit of uploads is described as %d", got)
 	}
 }
+
+func BenchmarkDescribe(b *testing.B) {
+	for b.Loop() {
+		text, err := describe("1.2.3", DefaultRateLimits())
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.ReportMetric(float64(len(text)), "bytes")
+	}
+}

@@ -9,6 +9,7 @@ import (
 	"io"
 	"io/fs"
 	"net/http"
+	"strconv"
 	"strings"
 	"sync"
 
@@ -28,16 +29,57 @@ var docsFS embed.FS
 const docsPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; " +
 	"base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
-// A docsFile is a part of the page. zipped is nil where that gains nothing.
-type docsFile struct {
-	contentType  string
-	body, zipped []byte
+// A fixed is a body that stays the same as long as the program runs. zipped is
+// nil where that gains nothing.
+type fixed struct {
+	contentType string
+	plain       []byte
+	zipped      []byte
+	tags        [2]string // of plain and zipped
+}
+
+func newFixed(contentType string, plain, zipped []byte) fixed {
+	tag := func(body []byte) string {
+		sum := sha256.Sum256(body)
+		return hex.EncodeToString(sum[:16])
+	}
+	return fixed{contentType, plain, zipped, [2]string{tag(plain), tag(zipped)}}
+}
+
+// send answers with the body; policy is its Content-Security-Policy, "" that of the
+// API.
+func (f *fixed) send(c *call, policy string) {
+	h := c.w.Header()
+	setAPIHeaders(h)
+	if policy != "" {
+		h.Set("Content-Security-Policy", policy)
+	}
+	h.Set("Cache-Control", "no-cache")
+	body, tag, encoding := f.plain, f.tags[0], ""
+	if f.zipped != nil {
+		h.Set("Vary", "Accept-Encoding")
+		if acceptsGzip(c.Request) {
+			body, tag, encoding = f.zipped, f.tags[1], "gzip"
+		}
+	}
+	h.Set("ETag", etagOf(tag, false))
+	if unchanged(c.Request, tag) {
+		c.w.WriteHeader(http.StatusNotModified)
+		return
+	}
+	if encoding != "" {
+		h.Set("Content-Encoding", encoding)
+	}
+	h.Set("Content-Type", f.contentType)
+	h.Set("Content-Length", strconv.Itoa(len(body)))
+	c.w.WriteHeader(http.StatusOK)
+	_, _ = c.w.Write(body) // a client that has gone needs no answer
 }
 
 // docsFiles returns the parts of the page by name, "" the page itself.
-var docsFiles = sync.OnceValues(func() (map[string]docsFile, error) {
+var docsFiles = sync.OnceValues(func() (map[string]fixed, error) {
 	const script = "text/javascript; charset=utf-8"
-	files := map[string]docsFile{}
+	files := map[string]fixed{}
 	for _, f := range []struct {
 		name, contentType string
 		from              fs.FS
@@ -53,14 +95,14 @@ var docsFiles = sync.OnceValues(func() (map[string]docsFile, error) {
 		if err != nil {
 			return nil, err
 		}
-		file := docsFile{contentType: f.contentType, body: body}
+		var zipped []byte
 		if strings.HasSuffix(f.path, ".gz") {
-			file.zipped = body
-			if file.body, err = unzip(body); err != nil {
+			zipped = body
+			if body, err = unzip(zipped); err != nil {
 				return nil, fmt.Errorf("%s: %w", f.path, err)
 			}
 		}
-		files[f.name] = file
+		files[f.name] = newFixed(f.contentType, body, zipped)
 	}
 	return files, nil
 })
@@ -101,16 +143,25 @@ func serveDocs(c *call, name string) error {
 	if !ok {
 		return errRoute
 	}
-	body := f.body
-	if f.zipped != nil {
-		c.w.Header().Set("Vary", "Accept-Encoding")
-		if acceptsGzip(c.Request) {
-			c.w.Header().Set("Content-Encoding", "gzip")
-			body = f.zipped
-		}
-	}
-	sendStatic(c, docsPolicy, f.contentType, body)
+	f.send(c, docsPolicy)
 	return nil
+}
+
+// makeDescription returns the description of the API, as it is sent.
+func makeDescription(version string, limits RateLimits) (fixed, error) {
+	text, err := describe(version, limits)
+	if err != nil {
+		return fixed{}, err
+	}
+	var zipped bytes.Buffer
+	z := gzip.NewWriter(&zipped)
+	if _, err := z.Write(text); err != nil {
+		return fixed{}, err
+	}
+	if err := z.Close(); err != nil {
+		return fixed{}, err
+	}
+	return newFixed(jsonMedia, text, zipped.Bytes()), nil
 }
 
 // openAPI answers with the description of the API.
@@ -119,29 +170,6 @@ func (a *api) openAPI(c *call) error {
 	if err != nil {
 		return err
 	}
-	sendStatic(c, "", jsonMedia, doc)
+	doc.send(c, "")
 	return nil
-}
-
-// sendStatic sends what stays the same as long as the program does; policy is its
-// Content-Security-Policy, "" that of the API.
-func sendStatic(c *call, policy, contentType string, body []byte) {
-	sum := sha256.Sum256(body)
-	tag := hex.EncodeToString(sum[:16])
-	h := c.w.Header()
-	setAPIHeaders(h)
-	if policy != "" {
-		h.Set("Content-Security-Policy", policy)
-	}
-	h.Set("Cache-Control", "no-cache")
-	h.Set("ETag", etagOf(tag, false))
-	if unchanged(c.Request, tag) {
-		h.Del("Content-Encoding")
-		c.w.WriteHeader(http.StatusNotModified)
-		return
-	}
-	h.Set("Content-Type", contentType)
-	h.Set("Content-Length", fmt.Sprint(len(body)))
-	c.w.WriteHeader(http.StatusOK)
-	_, _ = c.w.Write(body) // a client that has gone needs no answer
 }
