@@ -39,6 +39,9 @@ func TestDescription(t *testing.T) {
 	ids := map[string]bool{}
 	for _, rt := range routes {
 		want = append(want, rt.method+" "+documentedPath(rt.pattern))
+		if _, ok := operations[rt.method+" "+rt.pattern]; !ok {
+			t.Errorf("%s %s has no row in operations", rt.method, rt.pattern)
+		}
 	}
 	for path, item := range doc.Paths.Map() {
 		for method, op := range item.Operations() {

@@ -343,7 +343,7 @@ func TestAnswerIsBounded(t *testing.T) {
 	}))
 	defer srv.Close()
 	c, _ := testClient(t, srv.URL, 5)
-	if _, err := c.Distributions(t.Context()); !errors.Is(err, ErrAnswer) {
+	if _, err := c.Distributions(t.Context()); !errors.Is(err, ErrAnswer) || !strings.Contains(err.Error(), "too long") {
 		t.Errorf("error %v", err)
 	}
 	var refusal *Error
