@@ -112,7 +112,10 @@ func newReflector() *openapi.Reflector {
 	return &openapi.Reflector{
 		Schemas: map[string]*openapi.Schema{},
 		Name:    componentName,
-		Enums:   map[string][]string{"roles": roles, "statuses": statuses},
+		Enums: map[string][]string{
+			"roles": roles, "statuses": statuses,
+			"event": settings.WebhookEvents, "mailkind": settings.MailKinds, // rules of settings
+		},
 		Known: func(t reflect.Type, field string) *openapi.Schema {
 			if t == reflect.TypeFor[timestamp]() {
 				s := &openapi.Schema{Types: openapi.Types{"string"}, Format: "date-time"}
@@ -154,6 +157,11 @@ func componentName(t reflect.Type, k openapi.Kind) string {
 	if name == "" {
 		return ""
 	}
+	for _, initials := range []string{"cve", "ldap"} {
+		if rest, ok := strings.CutPrefix(name, initials); ok {
+			name = strings.ToUpper(initials) + rest
+		}
+	}
 	name = strings.ToUpper(name[:1]) + name[1:]
 	switch path := t.PkgPath(); {
 	case strings.HasSuffix(path, "/settings") && name != "Settings":
@@ -162,7 +170,7 @@ func componentName(t reflect.Type, k openapi.Kind) string {
 		name = "Job" + name
 	}
 	switch {
-	case k == openapi.Patch:
+	case k == openapi.Patch && !strings.HasSuffix(name, "Body"):
 		name += "Patch"
 	case k == openapi.Body && !strings.HasSuffix(name, "Body"):
 		name += "Body"

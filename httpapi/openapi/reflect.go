@@ -38,9 +38,9 @@ const (
 //
 // Fields are described by tags. The tag rule holds words separated by commas:
 // "required"; "1..64" bounds the length of a string (in code points) or list, or
-// a number; "a|b" lists what a text may be. The tag enum names one of Enums,
-// which lists what a text, or each text of a list, may be. Other words are for
-// who reads the value.
+// a number; "a|b" lists what a text may be. A name of Enums, there or in the tag
+// enum, stands for a list of what a text, or each text of a list, may be. Other
+// words are for who reads the value.
 //
 // Named structs become components, which Schemas collects; two types that get
 // one name make it panic. A Reflector is not safe for concurrent use.
@@ -166,21 +166,18 @@ func (r *Reflector) object(t reflect.Type, k Kind, defaults reflect.Value) *Sche
 // ruled adds what the tags of a field say, and reports whether it is required.
 func (r *Reflector) ruled(s *Schema, tag reflect.StructTag) (required bool) {
 	if name := tag.Get("enum"); name != "" {
-		words, ok := r.Enums[name]
-		if !ok {
+		if r.Enums[name] == nil {
 			panic("openapi: no enum " + name)
 		}
-		if s.Items != nil {
-			s.Items.Enum = words
-		} else {
-			s.Enum = words
-		}
+		s.oneOf(r.Enums[name])
 	}
 	for word := range strings.SplitSeq(tag.Get("rule"), ",") {
 		low, high, ok := strings.Cut(word, "..")
 		switch {
 		case word == "required":
 			required = true
+		case r.Enums[word] != nil:
+			s.oneOf(r.Enums[word])
 		case strings.Contains(word, "|"):
 			s.Enum = strings.Split(word, "|")
 		case ok:
@@ -191,6 +188,14 @@ func (r *Reflector) ruled(s *Schema, tag reflect.StructTag) (required bool) {
 		s.Bound(0, number(most))
 	}
 	return required
+}
+
+// oneOf lists what a text, or each of a list, may be.
+func (s *Schema) oneOf(words []string) {
+	if s.Items != nil {
+		s = s.Items
+	}
+	s.Enum = words
 }
 
 func number(s string) int64 {

@@ -42,7 +42,7 @@ type node struct {
 	Text    *string        `json:"text"`
 	List    []inner        `json:"list" rule:"0..3"`
 	Map     map[string]int `json:"map"`
-	Colour  string         `json:"colour" enum:"colours"`
+	Colour  string         `json:"colour" rule:"colours"`
 	Colours []string       `json:"colours" enum:"colours"`
 	Word    string         `json:"word,omitempty" rule:"a|b"`
 	Age     int            `json:"age" rule:"1..9"`
