@@ -27,7 +27,7 @@ lint:
 	$(GO) mod tidy -diff
 
 race:
-	$(GO) test -race -shuffle=on ./...
+	$(GO) test -race -shuffle=on -timeout 20m ./...
 
 fuzz:
 	.ci/fuzz $(FUZZTIME)

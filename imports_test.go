@@ -62,9 +62,11 @@ var may = map[string][]string{
 		"deb", "deb/copyright", "index", "sbom", "scan",
 		"aptrepo/jobs", "aptrepo/resolve", "aptrepo/retention", "aptrepo/settings", "aptrepo/storage", "aptrepo/upstream",
 	},
+	"aptrepo/backup":   {"aptrepo", "aptrepo/sqlstore", "aptrepo/storage"},
+	"aptrepo/vulnsync": {"aptrepo/storage", "scan/vuln"},
 	"aptrepo/repotest": {"aptrepo", "aptrepo/storage", "aptrepo/storage/storagetest", "deb", "deb/debtest", "index"},
 
-	"aptrepo/sqlstore":            {"aptrepo", "aptrepo/settings", "aptrepo/upstream", "auth", "deb", "deb/copyright", "scan"},
+	"aptrepo/sqlstore":            {"aptrepo", "aptrepo/settings", "aptrepo/upstream", "aptrepo/vulnsync", "auth", "deb", "deb/copyright", "scan"},
 	"aptrepo/sqlstore/storetest":  {"aptrepo", "auth", "auth/authtest", "deb", "scan"},
 	"aptrepo/sqlstore/pgtest":     {},
 	"aptrepo/sqlstore/sqlitetest": {"aptrepo/sqlstore"},

@@ -96,8 +96,7 @@ const auditMark = "audit/head.json"
 // grow with the log.
 //
 // After a database was restored from a backup, the log ends before that earlier
-// head: delete audit/head.json from storage to accept it as it is, and the files
-// of the archive that are younger than the backup.
+// head, and the archive may have younger files: [Repo.Restored] puts both aside.
 //
 // The verification is itself audited.
 func (r *Repo) VerifyAudit(ctx context.Context) (AuditReport, error) {

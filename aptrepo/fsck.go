@@ -18,6 +18,7 @@ const (
 	FaultHashMismatch = "hash_mismatch" // its file has other contents
 	FaultOrphanFile   = "orphan_file"   // a file in the pool, or held back, belongs to nothing
 	FaultStaleIndex   = "stale_index"   // an index differs from the Store
+	FaultStaleTable   = "stale_table"   // what the Store derives differs from what it is derived from
 	FaultBrokenChain  = "broken_chain"  // the audit log was tampered with
 )
 
@@ -55,7 +56,7 @@ type FsckReport struct {
 }
 
 // Fsck compares every artifact, pool file, index entry and audit entry with
-// each other. Uploads may go on meanwhile. Memory grows with the number of
+// each other, and what the Store derives with what it follows from. Uploads may go on meanwhile. Memory grows with the number of
 // artifacts (about 200 bytes for each). The error tells of a check that could
 // not be made; what was found is in the report.
 func (r *Repo) Fsck(ctx context.Context, o FsckOptions) (FsckReport, error) {
@@ -63,7 +64,7 @@ func (r *Repo) Fsck(ctx context.Context, o FsckOptions) (FsckReport, error) {
 		o.OrphanAge = orphanAge
 	}
 	c := &checker{repo: r, options: o, started: r.now()}
-	for _, step := range []func(context.Context) error{c.files, c.orphans, c.indexes, c.auditLog} {
+	for _, step := range []func(context.Context) error{c.derived, c.files, c.orphans, c.indexes, c.bills, c.auditLog} {
 		if err := step(ctx); err != nil {
 			return c.report, err
 		}
@@ -99,6 +100,37 @@ type checker struct {
 }
 
 func (c *checker) fault(f Fault) { c.report.Faults = append(c.report.Faults, f) }
+
+// A DerivedStore is a [Store] that keeps sums, copies and search indexes beside
+// what they follow from, and can derive them anew.
+type DerivedStore interface {
+	// CheckDerived compares what is derived with what it should be, and mends it
+	// if it is told to. Updates may go on meanwhile.
+	CheckDerived(ctx context.Context, mend bool) ([]Drift, error)
+}
+
+// A Drift is a derived table that is not what it should be.
+type Drift struct {
+	Table string // in the Store's words
+	Rows  int64  // that are wrong, missing or too many; about
+}
+
+// derived checks what the Store derives.
+func (c *checker) derived(ctx context.Context) error {
+	s, ok := c.repo.Store.(DerivedStore)
+	if !ok {
+		return nil
+	}
+	wrong, err := s.CheckDerived(ctx, c.options.Repair)
+	for _, w := range wrong {
+		f := Fault{Kind: FaultStaleTable, Detail: fmt.Sprintf("table %s: %d rows differ from what they follow from", w.Table, w.Rows)}
+		if c.options.Repair {
+			f.Detail += "; derived anew"
+		}
+		c.fault(f)
+	}
+	return err
+}
 
 // files checks that every artifact has its file.
 func (c *checker) files(ctx context.Context) error {
@@ -276,7 +308,12 @@ func (c *checker) indexes(ctx context.Context) error {
 	for _, d := range distributions {
 		c.report.Distributions = append(c.report.Distributions, d.Codename)
 		p := c.repo.publisher(d.Codename)
-		err := p.exclusive(ctx, func(ctx context.Context) error { return c.index(ctx, p) })
+		err := p.exclusive(ctx, func(ctx context.Context) error {
+			if err := c.index(ctx, p); err != nil {
+				return err
+			}
+			return c.written(ctx, p)
+		})
 		if err != nil {
 			return err
 		}
@@ -286,6 +323,9 @@ func (c *checker) indexes(ctx context.Context) error {
 
 func (c *checker) index(ctx context.Context, p *publisher) error {
 	detail, err := p.compare(ctx)
+	if s := p.current.Load(); s != nil && err == nil && detail == "" {
+		detail, err = p.damage(ctx, s, c.options.ReadFiles)
+	}
 	if err != nil || detail == "" {
 		return err
 	}

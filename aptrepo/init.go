@@ -84,7 +84,10 @@ func (p *publisher) ensure(ctx context.Context) error {
 		if err != nil || s.gen.Number > 0 {
 			return err
 		}
-		return p.advance(ctx, p.edit)
+		if err := p.advance(ctx, p.edit); err != nil {
+			return err
+		}
+		return p.overtake(ctx) // one of that name may have been here before
 	})
 }
 

@@ -24,10 +24,14 @@ const (
 
 // Recover publishes every change that was committed and not yet published,
 // because a program or a machine stopped in between. It is the same code that
-// publishes after an upload. It also sees to it that there is a signing key.
-// Call it before serving.
+// publishes after an upload. It also sees to it that there is a signing key, and
+// that nothing is published with a lower number or an earlier Date than what
+// storage has: see [Repo.Restored]. Call it before serving.
 func (r *Repo) Recover(ctx context.Context) error {
 	if _, err := r.signer(ctx); err != nil {
+		return err
+	}
+	if err := r.overtakeAll(ctx); err != nil {
 		return err
 	}
 	return r.catchUpAll(ctx)

@@ -16,6 +16,10 @@ import (
 // changesPerRun bounds what one generation takes up at once.
 const changesPerRun = 5000
 
+// dateTolerance is how far the clocks of servers may be apart before somebody is
+// told.
+const dateTolerance = time.Minute
+
 // A publisher turns the changes of one distribution into generations. Many
 // callers of publish share one run: while one signs and writes, the others
 // wait, and most of them then find their change published.
@@ -175,6 +179,10 @@ func (p *publisher) prepare(ctx context.Context, cur *snapshot, edit editor) (*s
 			PublishedAt:  now,
 		},
 		logs: logs,
+	}
+	if ahead := next.gen.Date.Sub(now); ahead > dateTolerance {
+		p.repo.logger().ErrorContext(ctx, "the last publication is dated ahead of the clock, which is wrong or was: apt refuses the distribution until then",
+			"distribution", p.codename, "date", next.gen.Date, "ahead", ahead)
 	}
 	next.shared = next.gen.Date.Equal(cur.gen.Date)
 	static, err := staticFiles(d)

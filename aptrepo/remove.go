@@ -59,13 +59,36 @@ func (r *Repo) Unpublish(ctx context.Context, o UnpublishOptions) ([]Artifact, e
 	})
 	if err != nil {
 		r.auditFailure(ctx, "package.unpublish", about, err)
-		return nil, err
+		return nil, r.alreadyGone(ctx, err)
 	}
 	if err := r.publisher(o.Distribution).publish(ctx, last); err != nil {
 		return nil, err
 	}
 	r.emit(ctx, told...)
 	return gone, nil
+}
+
+// alreadyGone returns the error of a removal that did nothing. An earlier try may
+// have taken out what this one does not find, and have failed to publish that:
+// then it is published first, so that who is told that something is not there
+// can rely on apt not finding it either.
+func (r *Repo) alreadyGone(ctx context.Context, err error) error {
+	if !errors.Is(err, ErrPackageNotFound) && !errors.Is(err, ErrVersionNotFound) {
+		return err
+	}
+	heads, failed := r.Store.Heads(ctx)
+	if failed != nil {
+		return failed
+	}
+	for codename, h := range heads {
+		if h.AppliedSeq < h.LastSeq {
+			failed = errors.Join(failed, r.publisher(codename).publish(ctx, h.LastSeq))
+		}
+	}
+	if failed != nil {
+		return failed
+	}
+	return err
 }
 
 // tellDeleted tells of artifacts that leave all distributions.
@@ -158,7 +181,7 @@ func (r *Repo) Delete(ctx context.Context, o DeleteOptions) ([]Artifact, error) 
 	})
 	if err != nil {
 		r.auditFailure(ctx, "package.delete", about, err)
-		return nil, err
+		return nil, r.alreadyGone(ctx, err)
 	}
 	if err := b.Publish(ctx); err != nil {
 		return nil, err

@@ -175,8 +175,7 @@ func (s *snapshot) store(ctx context.Context, b blobs) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	key := fmt.Sprintf("index/%s/generations/%012d-%.16s.json",
-		s.gen.Distribution, s.gen.Number, entryOf("", data).SHA256)
+	key := fmt.Sprintf("%s%012d-%.16s.json", generationsOf(s.gen.Distribution), s.gen.Number, entryOf("", data).SHA256)
 	return key, storageError(b.storage.Put(ctx, key, bytes.NewReader(data)))
 }
 

@@ -173,6 +173,12 @@ type Tx interface {
 	// current one contains; it returns those it forgot.
 	DeleteGenerations(codename string, before time.Time) ([]Generation, error)
 
+	// RaiseGeneration gives the current generation of a distribution a higher
+	// number and a later Date, because storage shows that the Store is behind what
+	// was published. What is higher already stays, and so does a distribution
+	// without a generation. ErrUnknownDistribution.
+	RaiseGeneration(codename string, number int64, date time.Time) error
+
 	// SigningKeys returns all keys, newest first.
 	SigningKeys() ([]SigningKey, error)
 	// PutSigningKey adds a key or replaces the one of that fingerprint.

@@ -142,6 +142,36 @@ func (r *Repo) openPool(ctx context.Context, name string) (*File, error) {
 	}, nil
 }
 
+// PoolURL returns an address outside of the server from which a package of the
+// pool can be fetched for some minutes, by the name that OpenFile takes, and its
+// size in bytes. Other files of the tree have none, nor has a package where the
+// Storage signs no addresses ([storage.URLer]): the error matches
+// errors.ErrUnsupported then, and fs.ErrNotExist where there is no such package.
+func (r *Repo) PoolURL(ctx context.Context, name string) (address string, size int64, err error) {
+	if !storage.ValidKey(name) {
+		return "", 0, notExist(name)
+	}
+	if !strings.HasPrefix(name, "pool/") {
+		return "", 0, &fs.PathError{Op: "url", Path: name, Err: errors.ErrUnsupported}
+	}
+	// Signing costs no request, and most backends sign nothing.
+	if address, err = storage.URL(ctx, r.Storage, name); err != nil {
+		return "", 0, storageURLError(err)
+	}
+	info, err := storage.Stat(ctx, r.Storage, name)
+	if err != nil {
+		return "", 0, storageURLError(err)
+	}
+	return address, info.Size, nil
+}
+
+func storageURLError(err error) error {
+	if errors.Is(err, errors.ErrUnsupported) {
+		return err
+	}
+	return storageError(err)
+}
+
 // A reopener seeks in a file whose backend only reads forward: it opens the
 // file anew to go back and reads on to go ahead.
 type reopener struct {

@@ -182,7 +182,7 @@ func componentName(t reflect.Type, k openapi.Kind) string {
 func (d *describer) operation(rt *route) *openapi.Operation {
 	op := operations[rt.method+" "+rt.pattern]
 	out := &openapi.Operation{
-		ID: operationID(rt), Tags: []string{tagOf(rt.pattern)}, Summary: op.summary, Description: op.text,
+		ID: cmp.Or(op.id, operationID(rt)), Tags: []string{tagOf(rt.pattern)}, Summary: op.summary, Description: op.text,
 		Parameters: pathParams(rt.pattern), Responses: map[string]openapi.Response{}, Security: security(rt, op), Role: "public",
 	}
 	if rt.role != public {
@@ -333,7 +333,7 @@ func (d *describer) successes(out *openapi.Operation, rt *route, op operation) {
 		switch other {
 		case http.StatusNotModified:
 			d.respond(out, rt, other, map[string]string{"ETag": "ETag"}, nil)
-		case http.StatusPermanentRedirect:
+		case http.StatusFound, http.StatusTemporaryRedirect, http.StatusPermanentRedirect:
 			d.respond(out, rt, other, map[string]string{"Location": "Location"}, nil)
 		case http.StatusRequestedRangeNotSatisfiable:
 			d.respond(out, rt, other, nil, map[string]openapi.MediaType{"text/plain": textMedia})

@@ -1,5 +1,5 @@
-// Package httpapi serves a repository over HTTP: the REST API and the APT tree
-// below /apt/.
+// Package httpapi serves a repository over HTTP: the REST API, the APT tree below
+// /apt/ and the console for people below /ui/.
 //
 //	handler, err := httpapi.New(httpapi.Config{Repo: repo, Auth: users, Settings: settings})
 //	server := httpapi.NewServer(handler)

@@ -11,24 +11,28 @@ import (
 )
 
 // countDownload counts what a client got of a package. What it got is what was
-// written to the connection, so that nothing stands between file and socket.
+// written to the connection, so that nothing stands between file and socket; or
+// what it asked for, when it was sent to the store.
 func (a *api) countDownload(c *call) {
-	if a.Downloads == nil || c.Method != http.MethodGet || c.w.bytes == 0 {
+	if a.Downloads == nil || c.Method != http.MethodGet {
 		return
 	}
-	begins := c.w.status == http.StatusOK
-	if !begins && c.w.status != http.StatusPartialContent {
+	begins, n := c.w.status == http.StatusOK, c.w.bytes
+	switch c.w.status {
+	case http.StatusOK:
+	case http.StatusPartialContent:
+		begins = strings.HasPrefix(c.w.Header().Get("Content-Range"), "bytes 0-")
+	case http.StatusTemporaryRedirect:
+		begins, n = elsewhere(c.Header.Get("Range"), c.w.redirect)
+	default:
 		return
 	}
 	name, ok := treePath(c.URL.EscapedPath())
-	if !ok || !strings.HasPrefix(name, "pool/") || !strings.HasSuffix(name, ".deb") {
+	if n == 0 || !ok || !strings.HasPrefix(name, "pool/") || !strings.HasSuffix(name, ".deb") {
 		return
 	}
-	if !begins {
-		begins = strings.HasPrefix(c.w.Header().Get("Content-Range"), "bytes 0-")
-	}
 	a.Downloads.Count(aptrepo.Served{
-		Filename: name, Begins: begins, Bytes: c.w.bytes, Kind: clientKind(c.Header.Get("User-Agent")), Client: c.ip,
+		Filename: name, Begins: begins, Bytes: n, Kind: clientKind(c.Header.Get("User-Agent")), Client: c.ip,
 	})
 }
 

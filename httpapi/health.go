@@ -12,8 +12,10 @@ import (
 	"github.com/repod-io/repod/aptrepo"
 )
 
+// Together they say how late it can be known that a subsystem hangs. Load
+// balancers are promised 5 s.
 const (
-	healthAge     = 5 * time.Second // how old a result may be
+	healthAge     = 2 * time.Second // how old a result may be
 	healthTimeout = 2 * time.Second // after which a subsystem counts as failed
 )
 

@@ -114,6 +114,31 @@ func TestHealthIsShared(t *testing.T) {
 	})
 }
 
+// TestHealthFalls lets a subsystem hang right after it was found well. Within 5 s
+// whoever asks is told.
+func TestHealthFalls(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var hangs atomic.Bool
+		h := health{now: time.Now, check: func(ctx context.Context) aptrepo.Health {
+			if hangs.Load() {
+				<-ctx.Done()
+			}
+			return aptrepo.Health{Database: ctx.Err()}
+		}}
+		if got := h.get(); got.Database != nil {
+			t.Fatalf("health is %v", got)
+		}
+		hangs.Store(true)
+		start := time.Now()
+		for h.get().Database == nil {
+			time.Sleep(10 * time.Millisecond)
+		}
+		if took := time.Since(start); took > 5*time.Second {
+			t.Errorf("it took %v", took)
+		}
+	})
+}
+
 // TestHealthHangs checks that a hanging subsystem is an answer too.
 func TestHealthHangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -59,6 +59,11 @@ func (a *api) finishOIDC(c *call) error {
 	if a.OIDC == nil {
 		return errNoOIDC
 	}
+	if acceptsHTML(c.Header) {
+		// A browser comes back. The console hands on what it brings, by a call of
+		// its own: so the session is an answer to a script, and in no address.
+		return c.redirect(consolePath + "login?" + c.URL.RawQuery)
+	}
 	q := newQuery(c.Request)
 	state, code, issuer := q.text("state", 512), q.text("code", 4096), q.text("iss", 512)
 	if err := q.err(); err != nil {

@@ -13,6 +13,7 @@ import (
 // An operation is what the table of routes does not tell of one: see describe
 // for what is made of both.
 type operation struct {
+	id      string // "": the name of the handler
 	summary string
 	text    string // more; CommonMark
 	query   []openapi.Parameter
@@ -133,7 +134,7 @@ const (
 var operations = map[string]operation{
 	"GET /apt/{path:.*}": {
 		summary: "Get a file of the APT tree", text: "What apt reads: `dists/`, `pool/`, `repod.asc`, `repod.gpg` and `{codename}.sources`. Ranges and conditional requests are honoured.",
-		media: []string{"*/*"}, also: []int{206, 304, 416},
+		media: []string{"*/*"}, also: []int{206, 304, 307, 416},
 	},
 
 	"POST /auth/token":  {summary: "Log in", body: loginBody{}, answer: sessionJSON{}, codes: "invalid_credentials otp_required wrong_otp too_many_attempts ldap_unavailable"},
@@ -273,6 +274,9 @@ var operations = map[string]operation{
 	"GET /health/live":  {summary: "Tell that the server runs", answer: aliveJSON{}},
 	"GET /health/ready": {summary: "Tell whether the server can work", answer: aliveJSON{}, down: notReadyJSON{}},
 
+	"GET /":             {summary: "Lead a browser to the console", status: 302, codes: "route_not_found"},
+	"GET /ui":           {id: "console", summary: "Get the console", text: "Without a slash at the end: lead there.", media: []string{"text/html; charset=utf-8"}, also: []int{302, 304}},
+	"GET /ui/{path:.*}": {summary: "Get a file of the console", media: []string{"*/*"}, also: []int{304}},
 	"GET /openapi.json": {summary: "Get this document", media: []string{jsonMedia}, also: []int{304}},
 	"GET /docs":         {summary: "Read this document in a browser", media: []string{"text/html; charset=utf-8"}, also: []int{304, 308}},
 	"GET /docs/{asset}": {summary: "Get a part of the page", media: []string{"*/*"}, also: []int{304}, codes: "route_not_found"},

@@ -374,7 +374,11 @@ func (a *api) syncIndex(c *call) error {
 			a.Logger.ErrorContext(c.Context(), "the audit log was changed", "detail", f.Detail, "request_id", c.id)
 			continue
 		}
-		out.Repaired = append(out.Repaired, repairJSON{f.Kind, f.Name, f.Version, f.Arch, f.Detail})
+		kind := f.Kind
+		if kind == aptrepo.FaultStaleTable { // to clients an index like others
+			kind = aptrepo.FaultStaleIndex
+		}
+		out.Repaired = append(out.Repaired, repairJSON{kind, f.Name, f.Version, f.Arch, f.Detail})
 	}
 	return writeJSON(c.w, http.StatusOK, out)
 }

@@ -11,6 +11,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/jmoiron/sqlx"
+
+	"github.com/repod-io/repod/aptrepo/sqlstore"
 	"github.com/repod-io/repod/auth"
 	"github.com/repod-io/repod/deb/debtest"
 )
@@ -305,6 +308,22 @@ func TestSyncIndex(t *testing.T) {
 	a = f.do("POST", "/artifacts/admin/sync-index", f.tokens[auth.Maintainer], nil).want(t, 200, "")
 	if !strings.Contains(a.body, `"repaired":[{"kind":"missing_file","name":"postfix","version":"3.6.4","arch":"amd64","detail":`) {
 		t.Errorf("a lost file: %s", a.body)
+	}
+	conn, err := sqlx.Open("sqlite", sqlstore.SQLiteDSN(f.dbPath))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if _, err := conn.Exec("UPDATE stock SET names = 99"); err != nil {
+		t.Fatal(err)
+	}
+	a = f.do("POST", "/artifacts/admin/sync-index", f.tokens[auth.Maintainer], nil).want(t, 200, "")
+	if !strings.Contains(a.body, `{"kind":"stale_index","name":"","version":"","arch":"","detail":"table stock: `) {
+		t.Errorf("a wrong count: %s", a.body)
+	}
+	var names int
+	if err := conn.Get(&names, "SELECT names FROM stock"); err != nil || names == 99 {
+		t.Errorf("%d names, %v", names, err)
 	}
 }
 

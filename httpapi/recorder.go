@@ -21,6 +21,7 @@ type recorder struct {
 	deadlines *http.ResponseController
 	status    int   // 0: nothing sent yet
 	bytes     int64 // of the body
+	redirect  int64 // bytes of the file to which the client was sent
 	step      int64 // bytes since the deadline was set
 
 	route string // pattern, "" when none matched

@@ -134,6 +134,10 @@ var routes = []route{
 	{"GET", "/settings/gpg", auth.Admin, "", noBody, (*api).showKeys},
 	{"POST", "/settings/gpg/generate", auth.Admin, "", optionalJSON, (*api).generateKey},
 
+	{"GET", "/", public, "", noBody, (*api).home},
+	{"GET", "/ui", public, "", noBody, (*api).consoleFiles},
+	{"GET", "/ui/{path:.*}", public, "", noBody, (*api).consoleFiles},
+
 	{"GET", "/jobs/{job_id}", auth.Viewer, "", noBody, (*api).showJob},
 
 	{"GET", "/health", public, "", noBody, (*api).showHealth},

@@ -119,10 +119,16 @@ func (t *tree) serve(w http.ResponseWriter, r *http.Request, name string) error 
 	if !strings.Contains(name, "/") && !strings.Contains(name, ".json") {
 		return t.serveSetup(w, r, name)
 	}
+	if t.redirect(w, r, name) {
+		return nil
+	}
 	f, err := t.repo.OpenFile(r.Context(), name)
 	if errors.Is(err, fs.ErrNotExist) && t.pull != nil && strings.HasPrefix(name, "pool/") {
 		if err := t.pull(r, name); err != nil {
 			return err
+		}
+		if t.redirect(w, r, name) {
+			return nil
 		}
 		f, err = t.repo.OpenFile(r.Context(), name)
 	}

@@ -198,30 +198,43 @@ func unkeepable(a *aptrepo.Artifact) string {
 	return ""
 }
 
-// insertProvides notes what a provides. A control stanza that the store cannot
-// read provides nothing: refusing it is up to the gate.
+// insertProvides notes what a provides.
 func (t *tx) insertProvides(a *aptrepo.Artifact) error {
-	if !strings.Contains(strings.ToLower(a.Control), "provides:") {
+	for _, p := range providedBy(a.Control) {
+		_, err := t.exec("INSERT INTO provides (name, artifact_id, version) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+			p.name, a.ID, p.version)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// A namedProvision is a provided name, and "" or its version.
+type namedProvision struct{ name, version string }
+
+// providedBy returns what an artifact provides, each once. A control stanza that
+// the store cannot read provides nothing: refusing it is up to the gate.
+func providedBy(control string) (all []namedProvision) {
+	if !strings.Contains(strings.ToLower(control), "provides:") {
 		return nil
 	}
-	control, err := deb.ParseStanza([]byte(a.Control))
+	stanza, err := deb.ParseStanza([]byte(control))
 	if err != nil {
 		return nil
 	}
-	provides, err := deb.ParseRelations(control.Get("Provides"))
+	provides, err := deb.ParseRelations(stanza.Get("Provides"))
 	if err != nil {
 		return nil
 	}
 	for _, alternatives := range provides {
 		for _, p := range alternatives {
-			_, err := t.exec("INSERT INTO provides (name, artifact_id, version) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
-				p.Name, a.ID, p.Version.String())
-			if err != nil {
-				return err
+			if one := (namedProvision{p.Name, p.Version.String()}); !slices.Contains(all, one) {
+				all = append(all, one)
 			}
 		}
 	}
-	return nil
+	return all
 }
 
 // DeleteArtifact implements [aptrepo.Tx]. An unknown ID gives

@@ -23,6 +23,8 @@ type derived struct {
 	redescribed map[int64]bool // artifacts of which bills of materials say something else now
 	describedAt time.Time      // the latest time of what they say
 
+	settled bool // what the commit's earlier updates had left is done
+
 	days        map[aptrepo.Day]*aptrepo.DayCounts
 	names, size int64 // by how much the stock grew
 }
@@ -44,7 +46,7 @@ func (t *tx) touched(id int64) *change {
 	c := d.changed[id]
 	if c == nil {
 		c = &change{}
-		if before := t.batch.derived.changed[id]; before != nil && !d.gone[id] {
+		if before := t.batch.derived.changed[id]; before != nil && !d.gone[id] && !d.settled {
 			*c = *before
 		}
 		d.changed[id] = c
@@ -103,10 +105,22 @@ func (t *tx) forget(id int64) error {
 	return err
 }
 
+// settleNow does what the earlier updates of the commit have left to be done.
+func (t *tx) settleNow() error {
+	if t.derived.settled {
+		return nil
+	}
+	t.derived.settled = true
+	return t.batch.derived.settle(t)
+}
+
 // add takes over what an update leaves to be done.
 func (d *derived) add(t *tx) {
 	t.deeds.date()
 	u := &t.derived
+	if u.settled {
+		*d = derived{}
+	}
 	for id := range u.gone {
 		delete(d.changed, id)
 		delete(d.redescribed, id)

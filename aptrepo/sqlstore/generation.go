@@ -101,6 +101,30 @@ func (t *tx) listHashes(g aptrepo.Generation) error {
 	return err
 }
 
+// RaiseGeneration implements [aptrepo.Tx].
+func (t *tx) RaiseGeneration(codename string, number int64, date time.Time) error {
+	if _, err := distribution(t, codename); err != nil {
+		return err
+	}
+	return raiseGeneration(t, codename, number, date)
+}
+
+// raiseGeneration leaves what is higher already. The span of each hash that the
+// generation lists has no end yet, and so takes the new number in.
+func raiseGeneration(q querier, codename string, number int64, date time.Time) error {
+	const current = "distribution = ? AND number = (SELECT generation FROM distributions WHERE codename = ?)"
+	_, err := q.exec("UPDATE generations SET date = ? WHERE "+current+" AND date < ?", micros(date), codename, codename, micros(date))
+	if err != nil {
+		return err
+	}
+	_, err = q.exec("UPDATE generations SET number = ? WHERE "+current+" AND number < ?", number, codename, codename, number)
+	if err != nil {
+		return err
+	}
+	_, err = q.exec("UPDATE distributions SET generation = ? WHERE codename = ? AND generation > 0 AND generation < ?", number, codename, number)
+	return err
+}
+
 // DeleteGenerations implements [aptrepo.Tx].
 func (t *tx) DeleteGenerations(codename string, before time.Time) ([]aptrepo.Generation, error) {
 	var current, applied int64

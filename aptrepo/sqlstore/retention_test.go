@@ -31,6 +31,7 @@ func undoRetention(t *testing.T, db *DB) {
 		table, name, _ := strings.Cut(column, ".")
 		statements = append(statements, "ALTER TABLE "+table+" DROP COLUMN "+name)
 	}
+	statements = append(statements, "DROP TABLE vulnerability_data")
 	statements = append(statements, fmt.Sprint("DELETE FROM repod_migrations WHERE version >= ", retentionStep))
 	for _, statement := range statements {
 		if _, err := db.conn.ExecContext(t.Context(), statement); err != nil {

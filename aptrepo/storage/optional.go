@@ -61,6 +61,24 @@ func URL(ctx context.Context, b Backend, key string) (string, error) {
 	return "", pathError("url", key, errors.ErrUnsupported)
 }
 
+// A Stater is a [Backend] that can tell of a file without opening it.
+type Stater interface {
+	// Stat returns what Open would say of the file at key, with the same errors.
+	Stat(ctx context.Context, key string) (Info, error)
+}
+
+// Stat describes the file at key: see [Stater]. A backend that is none opens it.
+func Stat(ctx context.Context, b Backend, key string) (Info, error) {
+	if s, ok := b.(Stater); ok {
+		return s.Stat(ctx, key)
+	}
+	f, info, err := b.Open(ctx, key)
+	if err != nil {
+		return Info{}, err
+	}
+	return info, f.Close()
+}
+
 // A TempCleaner is a [Backend] in which a crash leaves behind what it was
 // writing. List and Open never show it, but it takes space.
 type TempCleaner interface {

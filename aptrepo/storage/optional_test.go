@@ -52,6 +52,17 @@ func TestURL(t *testing.T) {
 	}
 }
 
+func TestStatFallback(t *testing.T) {
+	b := new(storage.Mem)
+	must(t, b.Put(t.Context(), "k", strings.NewReader("12345")))
+	if info, err := storage.Stat(t.Context(), b, "k"); err != nil || info.Key != "k" || info.Size != 5 {
+		t.Errorf("%+v, %v", info, err)
+	}
+	if _, err := storage.Stat(t.Context(), b, "l"); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("of none: %v", err)
+	}
+}
+
 func TestCleanTempFallback(t *testing.T) {
 	if n, err := storage.CleanTemp(t.Context(), new(storage.Mem), time.Now()); n != 0 || err != nil {
 		t.Errorf("CleanTemp = %d, %v", n, err)

@@ -5,9 +5,9 @@
 // package has two backends, [Dir] on a local file system and [Mem] for tests;
 // package s3 has one for buckets, and package storagetest checks any other
 // against the contract. What only some backends can do is an interface of one
-// method beside Backend ([Creator], [URLer], [TempCleaner]), with a function of
-// this package that falls back to what every backend can do ([Create], [URL],
-// [CleanTemp]).
+// method beside Backend ([Creator], [URLer], [Stater], [TempCleaner]), with a
+// function of this package that falls back to what every backend can do
+// ([Create], [URL], [Stat], [CleanTemp]).
 package storage
 
 import (

@@ -47,7 +47,7 @@ func (c *serveConfig) startBackground(ctx context.Context, o *opened, set *live.
 	events.mailTo = b.mailTo
 	b.runner.Register(events.kinds()...)
 	b.runner.Register(httpapi.ImportKinds(im, safety.updateFeeds)...)
-	b.runner.Register(httpapi.SafetyKinds(o.repo, safety.updateFeeds, safety.update)...)
+	b.runner.Register(safety.db.current(httpapi.SafetyKinds(o.repo, safety.updateFeeds, safety.update))...)
 	b.runner.Register(httpapi.RetentionKinds(o.repo, set)...)
 	if err := b.runner.Start(ctx); err != nil {
 		pool.Close()

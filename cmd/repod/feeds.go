@@ -16,9 +16,17 @@ import (
 // maxFeed bounds what is fetched of a feed, in bytes.
 const maxFeed = 4 << 30
 
-// updateFeeds fetches the feeds of the settings and imports them. A feed that
-// fails keeps its former data, and is told of in the result.
-func (s *scanning) updateFeeds(ctx context.Context) ([]vuln.Result, error) {
+// updateFeeds fetches the feeds of the settings and imports them, for all servers.
+// A feed that fails keeps its former data, and is told of in the result.
+func (s *scanning) updateFeeds(ctx context.Context) (results []vuln.Result, err error) {
+	err = s.db.change(ctx, func(ctx context.Context) (err error) {
+		results, err = s.importFeeds(ctx)
+		return err
+	})
+	return results, err
+}
+
+func (s *scanning) importFeeds(ctx context.Context) ([]vuln.Result, error) {
 	cve := s.set.Current().Scan.CVE
 	if !cve.Enabled {
 		return nil, nil

@@ -27,13 +27,14 @@ func (p *program) fsckCommand() *cobra.Command {
 		Use:   "fsck",
 		Short: "Compare database, files and indices",
 		Long: `fsck compares every package in the database with its file, every file with the
-database, every index with both, and checks the chain of the audit log. It may
-run beside a server, with the same settings. The exit status is 1 when it found
-faults, also those that it repaired.
+database, every index with both and with its signatures, what the database counts
+and copies with what that follows from, and checks published bills of materials
+and the chain of the audit log. It may run beside a server, with the same settings.
+The exit status is 1 when it found faults, also those that it repaired.
 
 --repair takes packages whose file is lost or damaged out of the distributions,
-moves unknown files to lost+found and builds wrong indices anew. It deletes
-nothing. A broken audit chain cannot be repaired.`,
+moves unknown files to lost+found and makes wrong indices, counts and bills anew.
+It deletes no package. A broken audit chain cannot be repaired.`,
 		Example: "  repod fsck --data-dir /var/lib/repod",
 		GroupID: "server",
 		Args:    cobra.NoArgs,

@@ -18,14 +18,13 @@ import (
 	"github.com/repod-io/repod/scan"
 	"github.com/repod-io/repod/scan/clamav"
 	"github.com/repod-io/repod/scan/inventory"
-	"github.com/repod-io/repod/scan/vuln"
 )
 
 // scanning is what looks at packages, as the settings have it.
 type scanning struct {
 	config *serveConfig
 	set    *live.Service
-	db     *vuln.DB
+	db     *vulnData
 	// transport fetches feeds.
 	transport http.RoundTripper
 
@@ -37,7 +36,7 @@ type scanning struct {
 
 // startScanning lets the repository scan what is published.
 func (c *serveConfig) startScanning(o *opened, set *live.Service) *scanning {
-	s := &scanning{config: c, set: set, db: &vuln.DB{Dir: filepath.Join(c.dataDir, "vulndb")}, transport: c.transport(set)}
+	s := &scanning{config: c, set: set, db: openVulnData(o, c.log), transport: c.transport(set)}
 	o.repo.Scanners = []scan.Scanner{
 		malwareScanner{s}, &inventory.Scanner{SpoolDir: filepath.Join(c.dataDir, "spool"), Logger: c.log},
 	}

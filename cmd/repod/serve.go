@@ -222,6 +222,7 @@ func (p *program) serve(ctx context.Context, c serveConfig) error {
 	}
 	imports, safety := c.importer(o, set), c.startScanning(o, set)
 	defer safety.db.Close()
+	safety.db.start(ctx, c.log)
 	o.repo.Official = imports.Official
 	work, err := c.startBackground(ctx, o, set, users, imports, safety)
 	if err != nil {
@@ -263,7 +264,7 @@ func (p *program) serve(ctx context.Context, c serveConfig) error {
 	}
 	upkeep, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var loops sync.WaitGroup
-	for _, run := range []func(context.Context) error{o.repo.Run, set.Run, work.relay.Run, counter.Run} {
+	for _, run := range []func(context.Context) error{o.repo.Run, set.Run, work.relay.Run, counter.Run, safety.db.run} {
 		loops.Go(func() { _ = run(upkeep) }) // only ever ends with upkeep
 	}
 	defer func() { stop(); loops.Wait() }()

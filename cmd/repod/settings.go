@@ -28,7 +28,7 @@ type setting struct {
 var storeSettings = []setting{
 	{"data-dir", "repod-data", "`directory` of the embedded database, files, keys and spool; created with mode 0700"},
 	{"database-url", "", "`url`: sqlite:PATH or postgres://... (default sqlite:DATA-DIR/repod.db)"},
-	{"storage-url", "", "`url`: where packages and indices are kept: file:PATH, or s3://BUCKET/PREFIX?endpoint=https://host:port&region=R&path_style=true (default file:DATA-DIR/files)"},
+	{"storage-url", "", "`url`: where packages and indices are kept: file:PATH, or s3://BUCKET/PREFIX?endpoint=https://host:port&region=R&path_style=true&redirect=true (default file:DATA-DIR/files)"},
 	{"secret-key-file", "", "`file` with 32 bytes in base64, mode 0600: signs sessions and seals secrets; one for all servers of a database (default: generated in DATA-DIR)"},
 	{"signing-key-file", "", "`file` with an armoured OpenPGP private key, mode 0600 (default: generated, kept in the database)"},
 	{"signing-command", "", "`command` that signs in place of such a key, run with clearsign, detach or public-key as last argument"},

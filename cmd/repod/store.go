@@ -119,6 +119,7 @@ type opened struct {
 	db        *sqlstore.DB
 	secretKey []byte
 	dataDir   string
+	shared    bool // other servers may use the database, too
 }
 
 // Close closes database and storage.
@@ -137,6 +138,9 @@ func (c *storeConfig) create(ctx context.Context) error {
 		}
 	}
 	if err := c.createFiles(ctx); err != nil {
+		return err
+	}
+	if err := c.refuseUnfinished(ctx); err != nil {
 		return err
 	}
 	if c.sqlite == "" {
@@ -177,20 +181,31 @@ func (c *storeConfig) open(ctx context.Context, log *slog.Logger) (*opened, erro
 		return nil, errors.Join(err, db.Close(), files.Close())
 	}
 	repo := &aptrepo.Repo{Storage: files, Store: db, SecretKey: key, Signer: signer, Logger: log}
-	return &opened{repo: repo, files: files, db: db, secretKey: key, dataDir: c.dataDir}, nil
+	return &opened{repo: repo, files: files, db: db, secretKey: key, dataDir: c.dataDir, shared: c.postgres != ""}, nil
 }
 
-func (c *storeConfig) openDatabase(ctx context.Context) (*sqlstore.DB, error) {
+// connect makes a pool of connections, the database of which need not work.
+func (c *storeConfig) connect() (*sqlx.DB, sqlstore.Dialect, error) {
 	driver, dsn, dialect := "pgx", c.postgres, sqlstore.Postgres
 	if c.sqlite != "" {
-		if _, err := os.Stat(c.sqlite); err != nil {
-			return nil, c.hint(err)
-		}
 		driver, dsn, dialect = "sqlite", sqlstore.SQLiteDSN(c.sqlite), sqlstore.SQLite
 	}
 	conn, err := sqlx.Open(driver, dsn)
 	if err != nil {
-		return nil, errors.New("opening the database: --database-url is not valid") // err may hold the password
+		return nil, 0, errors.New("opening the database: --database-url is not valid") // err may hold the password
+	}
+	return conn, dialect, nil
+}
+
+func (c *storeConfig) openDatabase(ctx context.Context) (*sqlstore.DB, error) {
+	if c.sqlite != "" {
+		if _, err := os.Stat(c.sqlite); err != nil {
+			return nil, c.hint(err)
+		}
+	}
+	conn, dialect, err := c.connect()
+	if err != nil {
+		return nil, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute) // migrations take a while
 	defer cancel()

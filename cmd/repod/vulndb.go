@@ -5,8 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
-	"path/filepath"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -24,16 +24,15 @@ func (p *program) vulndbCommand() *cobra.Command {
 		Short: "Bring vulnerability data in by hand",
 		Long: `vulndb works on the vulnerability data of a server, also beside a running one,
 for servers that have no way to the Internet: by feeds that were downloaded
-elsewhere, or by a bundle that another repod has exported. The server holds its
-packages against the new data at its next rescan.`,
+elsewhere, or by a bundle that another repod has exported. All servers of a
+PostgreSQL database get what is imported at one of them. Packages are held
+against the new data at the next rescan.`,
 		GroupID: "server",
 		Args:    cobra.NoArgs,
 	}
 	cmd.AddCommand(p.vulndbImportCommand(), p.vulndbExportCommand(), p.vulndbStatusCommand())
 	return cmd
 }
-
-func openVulnDB(o *opened) *vuln.DB { return &vuln.DB{Dir: filepath.Join(o.dataDir, "vulndb")} }
 
 func (p *program) vulndbImportCommand() *cobra.Command {
 	var force bool
@@ -53,15 +52,17 @@ records, or a release, is refused without --force.`,
 	cmd.Flags().BoolVar(&force, "force", false, "take data that look incomplete")
 	cmd.Flags().StringVar(&keyring, "keyring", "", "`file` with the public keys that sign bundles")
 	return p.onStore(cmd, func(ctx context.Context, o *opened, args []string) error {
-		db := openVulnDB(o)
+		db := openVulnData(o, slog.New(slog.DiscardHandler))
 		defer db.Close()
 		var results []vuln.Result
-		var err error
-		if kind, _, feeds := strings.Cut(args[0], "="); feeds && kind != "" {
-			results, err = importFeeds(ctx, db, args, force)
-		} else {
-			results, err = importBundle(ctx, db, args, keyring, force)
-		}
+		err := db.change(ctx, func(ctx context.Context) (err error) {
+			if kind, _, feeds := strings.Cut(args[0], "="); feeds && kind != "" {
+				results, err = importFeeds(ctx, db.DB, args, force)
+			} else {
+				results, err = importBundle(ctx, db.DB, args, keyring, force)
+			}
+			return err
+		})
 		if err != nil {
 			return err
 		}
@@ -163,8 +164,11 @@ key, for repod vulndb import on another server.`,
 		if isTerminal(p.stdout) {
 			return usagef("a bundle is no text: redirect it to a file")
 		}
-		db := openVulnDB(o)
+		db := openVulnData(o, slog.New(slog.DiscardHandler))
 		defer db.Close()
+		if err := db.follow(ctx); err != nil {
+			return err
+		}
 		return db.Export(ctx, p.stdout, func(data []byte) ([]byte, error) { return o.repo.SignDetached(ctx, data) })
 	})
 }
@@ -178,8 +182,11 @@ func (p *program) vulndbStatusCommand() *cobra.Command {
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	return p.onStore(cmd, func(ctx context.Context, o *opened, _ []string) error {
-		db := openVulnDB(o)
+		db := openVulnData(o, slog.New(slog.DiscardHandler))
 		defer db.Close()
+		if err := db.follow(ctx); err != nil {
+			return err
+		}
 		feeds, err := db.Status(ctx)
 		if err != nil {
 			return err

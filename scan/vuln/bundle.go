@@ -3,6 +3,8 @@ package vuln
 import (
 	"archive/tar"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -40,17 +42,41 @@ func (db *DB) Export(ctx context.Context, w io.Writer, sign func(data []byte) (s
 	return nil
 }
 
-func (db *DB) export(ctx context.Context, w io.Writer, s *snapshot, sign func([]byte) ([]byte, error)) error {
+// Digest returns the SHA-256, in hexadecimal, of what Export would have signed: it
+// stands for the data and their dates, and two databases have the same one after
+// what Export wrote for one was imported into the other. It is empty when there are
+// no data.
+func (db *DB) Digest(ctx context.Context) (string, error) {
+	s, err := db.acquire()
+	if err != nil || s == nil {
+		return "", err
+	}
+	defer db.release(s)
+	text, err := db.manifestText(s)
+	if err != nil {
+		return "", fmt.Errorf("reading vulnerability data: %w", err)
+	}
+	sum := sha256.Sum256(text)
+	return hex.EncodeToString(sum[:]), nil
+}
+
+// manifestText is the manifest that a bundle has, with the dates of today.
+func (db *DB) manifestText(s *snapshot) ([]byte, error) {
 	states, err := readStates(db.root)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	m := s.manifest
 	m.Feeds = slices.Clone(m.Feeds)
 	for n, f := range m.Feeds {
 		m.Feeds[n].Date = states.date(f)
 	}
-	text, err := json.MarshalIndent(m, "", "\t")
+	return json.MarshalIndent(m, "", "\t")
+}
+
+func (db *DB) export(ctx context.Context, w io.Writer, s *snapshot, sign func([]byte) ([]byte, error)) error {
+	m := s.manifest
+	text, err := db.manifestText(s)
 	if err != nil {
 		return err
 	}

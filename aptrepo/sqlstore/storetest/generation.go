@@ -15,6 +15,7 @@ var generationRules = []rule{
 	{"GenerationByHash", generationByHash},
 	{"DeleteGenerations", deleteGenerations},
 	{"DeleteGenerationsClock", deleteGenerationsClock},
+	{"RaiseGeneration", raiseGeneration},
 }
 
 // generation makes a generation published at a second.
@@ -197,4 +198,39 @@ func deleteGenerationsClock(p *probe) {
 	}
 	_, err := p.s.GenerationByHash(p.ctx, "jammy", "cc")
 	p.is("GenerationByHash of a forgotten one", err, aptrepo.ErrGenerationNotFound)
+}
+
+// "The current generation takes a higher number and a later Date": the next one
+// follows, its files are found, and what is higher already stays.
+func raiseGeneration(p *probe) {
+	p.distributions("focal", "jammy")
+	p.advance(generation(1, 0, "aa", "bb"), generation(2, 10, "bb", "cc"))
+	raise := func(codename string, number int64, date time.Time) error {
+		return p.s.Update(p.ctx, func(tx aptrepo.Tx) error { return tx.RaiseGeneration(codename, number, date) })
+	}
+	p.ok("RaiseGeneration", raise("jammy", 50, at(500)))
+	g, err := p.s.Generation(p.ctx, "jammy")
+	p.ok("Generation", err)
+	want := generation(2, 10, "bb", "cc")
+	want.Number, want.Date = 50, at(500)
+	p.equal("the current generation", tidy(g), tidy(want))
+	p.ok("RaiseGeneration to less", raise("jammy", 49, at(499)))
+	g, err = p.s.Generation(p.ctx, "jammy")
+	p.ok("Generation", err)
+	p.equal("the current generation after raising to less", tidy(g), tidy(want))
+	heads, err := p.s.Heads(p.ctx)
+	p.ok("Heads", err)
+	p.equal("the number that heads tell", heads["jammy"].Generation, int64(50))
+	p.is("AdvanceGeneration from the former number", p.s.AdvanceGeneration(p.ctx, generation(3, 20, "cc")), aptrepo.ErrStale)
+	p.ok("AdvanceGeneration from the new one", p.s.AdvanceGeneration(p.ctx, generation(51, 600, "cc", "dd")))
+	for hash, number := range map[string]int64{"aa": 1, "bb": 50, "cc": 51, "dd": 51} {
+		g, err := p.s.GenerationByHash(p.ctx, "jammy", hash)
+		p.ok("GenerationByHash", err)
+		p.equal("newest generation with "+hash, g.Number, number)
+	}
+	p.ok("RaiseGeneration of what was never published", raise("focal", 7, at(0)))
+	heads, err = p.s.Heads(p.ctx)
+	p.ok("Heads", err)
+	p.equal("a distribution without a generation", heads["focal"].Generation, int64(0))
+	p.is("RaiseGeneration", raise("unknown", 7, at(0)), aptrepo.ErrUnknownDistribution)
 }

@@ -279,6 +279,18 @@ func (tx punctualTx) DeleteGenerations(codename string, before time.Time) ([]apt
 	return tx.Tx.DeleteGenerations(codename, before.Add(time.Hour))
 }
 
+// lowTx leaves a generation as it is, and timelessTx its Date.
+type (
+	lowTx      struct{ aptrepo.Tx }
+	timelessTx struct{ aptrepo.Tx }
+)
+
+func (lowTx) RaiseGeneration(string, int64, time.Time) error { return nil }
+
+func (tx timelessTx) RaiseGeneration(codename string, number int64, _ time.Time) error {
+	return tx.Tx.RaiseGeneration(codename, number, time.Time{})
+}
+
 func (wastefulTx) DeleteMessages([]int64) error { return nil }
 
 type (
@@ -430,6 +442,8 @@ var broken = []breach{
 	{"GenerationRace", func(s aptrepo.Store) aptrepo.Store { return staleStore{s} }},
 	{"GenerationByHash", reading(reader{byHash: func(g *aptrepo.Generation) { g.Number = 1 }})},
 	{"DeleteGenerations", inTx(func(tx aptrepo.Tx) aptrepo.Tx { return punctualTx{tx} })},
+	{"RaiseGeneration", inTx(func(tx aptrepo.Tx) aptrepo.Tx { return lowTx{tx} })},
+	{"RaiseGeneration", inTx(func(tx aptrepo.Tx) aptrepo.Tx { return timelessTx{tx} })},
 	{"DeleteGenerationsClock", inTx(func(tx aptrepo.Tx) aptrepo.Tx { return hoardingTx{tx} })},
 	{"Tombstones", inTx(func(tx aptrepo.Tx) aptrepo.Tx { return livelyTx{tx} })},
 	{"Removals", reading(reader{removals: func([]string) []string { return nil }})},

@@ -54,6 +54,26 @@ func (b *Bucket) Open(ctx context.Context, key string) (io.ReadCloser, storage.I
 	return r, storage.Info{Key: key, Size: info.Size, ModTime: info.LastModified}, nil
 }
 
+// Stat implements storage.Stater.
+func (b *Bucket) Stat(ctx context.Context, key string) (storage.Info, error) {
+	object, err := b.admit(ctx, "stat", key)
+	if err != nil {
+		return storage.Info{}, err
+	}
+	var info minio.ObjectInfo
+	err = b.try(ctx, func(int) (err error) {
+		info, err = b.api.StatObject(ctx, b.name, object, minio.StatObjectOptions{})
+		return err
+	})
+	switch {
+	case isMissing(err):
+		return storage.Info{}, pathError("stat", key, fs.ErrNotExist)
+	case err != nil:
+		return storage.Info{}, fail("stat", key, err)
+	}
+	return storage.Info{Key: key, Size: info.Size, ModTime: info.LastModified}, nil
+}
+
 // A reader reads one version of a file.
 type reader struct {
 	ctx         context.Context

@@ -3,7 +3,8 @@
 //
 // A [Bucket] is a storage.Backend and a storage.Creator, so that any number of
 // servers may write to it; a storage.TempCleaner, which ends the uploads that
-// crashed servers left; and a storage.URLer where [Config.Redirect] says so.
+// crashed servers left; a storage.Stater; and a storage.URLer where [Config.Redirect]
+// says so.
 //
 // # What it needs of the store
 //
@@ -91,6 +92,10 @@ type Config struct {
 	// Redirect is for how long the addresses hold that URL returns, at most 7
 	// days. If it is 0, there are none, and files are read through the server.
 	Redirect time.Duration
+	// PublicEndpoint is what stands in the addresses that URL returns in place of
+	// Endpoint, where clients reach the store by another name than servers do. It
+	// has the form of Endpoint, which it is if it is empty.
+	PublicEndpoint string
 	// Stall is how long a connection may stand still before it is given up; 30
 	// seconds if it is 0. It does not limit how long a transfer takes.
 	Stall time.Duration
@@ -107,6 +112,7 @@ const (
 	maxParts        = 10_000
 	maxKey          = 1024 // bytes
 	maxRedirect     = 7 * 24 * time.Hour
+	urlRedirect     = 15 * time.Minute // what redirect=true means in an address
 	defaultStall    = 30 * time.Second
 )
 
@@ -118,13 +124,16 @@ func (c Config) String() string {
 		u.Path = "/" + c.Prefix
 	}
 	values := url.Values{}
-	for name, value := range map[string]string{"endpoint": c.Endpoint, "region": c.Region} {
+	for name, value := range map[string]string{"endpoint": c.Endpoint, "region": c.Region, "public_endpoint": c.PublicEndpoint} {
 		if value != "" {
 			values.Set(name, value)
 		}
 	}
 	if c.PathStyle {
 		values.Set("path_style", "true")
+	}
+	if c.Redirect != 0 {
+		values.Set("redirect", "true")
 	}
 	// Colons and slashes mean nothing in a query, and are better read as they are.
 	u.RawQuery = strings.NewReplacer("%3A", ":", "%2F", "/").Replace(values.Encode())
@@ -138,6 +147,7 @@ func (c Config) GoString() string { return c.String() }
 // concurrently; several programs may use it at once.
 type Bucket struct {
 	api      minio.Core
+	public   minio.Core // signs what clients fetch
 	name     string
 	prefix   string // with its slash
 	partSize int64
@@ -154,6 +164,7 @@ var (
 	_ storage.Backend     = (*Bucket)(nil)
 	_ storage.Creator     = (*Bucket)(nil)
 	_ storage.URLer       = (*Bucket)(nil)
+	_ storage.Stater      = (*Bucket)(nil)
 	_ storage.TempCleaner = (*Bucket)(nil)
 )
 
@@ -162,29 +173,19 @@ func Open(c Config) (*Bucket, error) {
 	if err := c.check(); err != nil {
 		return nil, fmt.Errorf("opening S3 storage: %w", err)
 	}
-	endpoint, err := parseEndpoint(cmp.Or(c.Endpoint, defaultEndpoint))
-	if err != nil {
-		return nil, fmt.Errorf("opening S3 storage: %w", err)
-	}
 	transport, closing := c.transport()
-	lookup := minio.BucketLookupAuto
-	if c.PathStyle {
-		lookup = minio.BucketLookupPath
-	}
-	core, err := minio.NewCore(endpoint.Host, &minio.Options{
-		Creds:        credentials.NewStaticV4(c.AccessKeyID, c.SecretAccessKey, ""),
-		Secure:       endpoint.Scheme == "https",
-		Transport:    transport,
-		Region:       cmp.Or(c.Region, defaultRegion),
-		BucketLookup: lookup,
-		MaxRetries:   1, // see try
-	})
+	core, err := c.client(c.Endpoint, transport)
 	if err != nil {
 		return nil, fmt.Errorf("opening S3 storage: %w", err)
 	}
 	core.SetAppInfo("repod", "1")
+	public, err := c.client(cmp.Or(c.PublicEndpoint, c.Endpoint), transport)
+	if err != nil {
+		return nil, fmt.Errorf("opening S3 storage: the public address: %w", err)
+	}
 	b := &Bucket{
 		api:      *core,
+		public:   *public,
 		name:     c.Bucket,
 		partSize: cmp.Or(c.PartSize, defaultPartSize),
 		pageSize: c.PageSize,
@@ -196,6 +197,26 @@ func Open(c Config) (*Bucket, error) {
 		b.prefix = c.Prefix + "/"
 	}
 	return b, nil
+}
+
+// client returns what signs requests for an endpoint, and sends them.
+func (c *Config) client(address string, transport http.RoundTripper) (*minio.Core, error) {
+	endpoint, err := parseEndpoint(cmp.Or(address, defaultEndpoint))
+	if err != nil {
+		return nil, err
+	}
+	lookup := minio.BucketLookupAuto
+	if c.PathStyle {
+		lookup = minio.BucketLookupPath
+	}
+	return minio.NewCore(endpoint.Host, &minio.Options{
+		Creds:        credentials.NewStaticV4(c.AccessKeyID, c.SecretAccessKey, ""),
+		Secure:       endpoint.Scheme == "https",
+		Transport:    transport,
+		Region:       cmp.Or(c.Region, defaultRegion),
+		BucketLookup: lookup,
+		MaxRetries:   1, // see try
+	})
 }
 
 func (c *Config) check() error {
@@ -210,6 +231,8 @@ func (c *Config) check() error {
 		return errors.New("the access key or its secret holds blanks or control characters")
 	case c.PartSize != 0 && c.PartSize < minPartSize:
 		return fmt.Errorf("a part size of %d bytes is too small: want at least %d", c.PartSize, minPartSize)
+	case c.PublicEndpoint != "" && c.Redirect == 0:
+		return errors.New("a public endpoint is of no use without redirects")
 	case c.PageSize < 0 || c.Stall < 0 || c.Redirect < 0 || c.Redirect > maxRedirect:
 		return errors.New("a limit is out of its range")
 	case strings.ContainsFunc(c.Region, func(r rune) bool { return notGraphic(r) || r == '/' || r > '~' }):
@@ -282,7 +305,7 @@ func (b *Bucket) URL(ctx context.Context, key string) (string, error) {
 	if b.redirect == 0 {
 		return "", pathError("url", key, errors.ErrUnsupported)
 	}
-	u, err := b.api.PresignedGetObject(ctx, b.name, object, b.redirect, nil)
+	u, err := b.public.PresignedGetObject(ctx, b.name, object, b.redirect, nil)
 	if err != nil {
 		return "", fail("url", key, err)
 	}

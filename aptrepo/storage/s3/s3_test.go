@@ -466,6 +466,62 @@ func TestURL(t *testing.T) {
 	}
 }
 
+// Where clients reach the store by another name, that one is signed: a store
+// refuses the signature for any other.
+func TestPublicEndpoint(t *testing.T) {
+	srv := s3test.Start(t)
+	c := at(srv)
+	c.Redirect, c.PublicEndpoint = time.Minute, "https://files.example:8443"
+	address, err := storage.URL(t.Context(), open(t, c), "pool/x.deb")
+	if err != nil || !strings.HasPrefix(address, c.PublicEndpoint+"/"+c.Bucket+"/pool/x.deb?") {
+		t.Errorf("%s, %v", address, err)
+	}
+	other := strings.Replace(srv.Endpoint, "127.0.0.1", "localhost", 1)
+	put(t, open(t, c), "pool/x.deb", "0123456789")
+	c.PublicEndpoint = other
+	address, err = storage.URL(t.Context(), open(t, c), "pool/x.deb")
+	must(t, err)
+	for given, want := range map[string]int{address: http.StatusOK, strings.Replace(address, "x.deb", "y.deb", 1): http.StatusForbidden} {
+		resp, err := http.Get(given)
+		must(t, err)
+		resp.Body.Close()
+		if resp.StatusCode != want {
+			t.Errorf("%s answers %d, want %d", given, resp.StatusCode, want)
+		}
+	}
+	c.Redirect = 0
+	if _, err := s3.Open(c); err == nil {
+		t.Error("a public endpoint without redirects is taken")
+	}
+}
+
+// A directory that was made in the store's own is a bucket: compose.yaml makes it so.
+func TestDirectoryIsBucket(t *testing.T) {
+	srv := s3test.Start(t)
+	must(t, os.Mkdir(filepath.Join(srv.Dir, "made-by-hand"), 0o755))
+	c := at(srv)
+	c.Bucket, c.Prefix = "made-by-hand", "apt"
+	must(t, open(t, c).Probe(t.Context()))
+}
+
+func TestStat(t *testing.T) {
+	srv := s3test.Start(t)
+	b := open(t, at(srv))
+	put(t, b, "pool/x.deb", "0123456789")
+	r, want, err := b.Open(t.Context(), "pool/x.deb")
+	must(t, err)
+	must(t, r.Close())
+	if got, err := storage.Stat(t.Context(), b, "pool/x.deb"); err != nil || got.Key != want.Key || got.Size != 10 || !got.ModTime.Equal(want.ModTime) {
+		t.Errorf("%+v, %v; Open says %+v", got, err, want)
+	}
+	if _, err := storage.Stat(t.Context(), b, "pool/y.deb"); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("of none: %v", err)
+	}
+	if _, err := storage.Stat(t.Context(), b, "pool/../y.deb"); !errors.Is(err, fs.ErrInvalid) {
+		t.Errorf("of no key: %v", err)
+	}
+}
+
 func TestProbe(t *testing.T) {
 	srv := s3test.Start(t)
 	c := at(srv)

@@ -12,9 +12,10 @@ import (
 
 // ParseURL reads an address of the form
 //
-//	s3://BUCKET/PREFIX?endpoint=https://host:port&region=REGION&path_style=true
+//	s3://BUCKET/PREFIX?endpoint=https://host:port&region=REGION&path_style=true&redirect=true&public_endpoint=https://host:port
 //
-// of which only the bucket is needed. It leaves the credentials empty: they have
+// of which only the bucket is needed. With redirect=true, Config.Redirect is 15
+// minutes. ParseURL leaves the credentials empty: they have
 // no place in an address, and one that has them is refused. Errors do not
 // repeat the address.
 func ParseURL(address string) (Config, error) {
@@ -55,9 +56,22 @@ func (c *Config) set(name, value string) (err error) {
 		_, err = parseEndpoint(value)
 	case "region":
 		c.Region = value
+	case "public_endpoint":
+		c.PublicEndpoint = value
+		if _, err = parseEndpoint(value); err != nil {
+			err = fmt.Errorf("public_endpoint: %w", err)
+		}
 	case "path_style":
 		if c.PathStyle, err = strconv.ParseBool(value); err != nil {
 			err = errors.New("path_style is neither true nor false")
+		}
+	case "redirect":
+		var on bool
+		if on, err = strconv.ParseBool(value); err != nil {
+			err = errors.New("redirect is neither true nor false")
+		}
+		if on {
+			c.Redirect = urlRedirect
 		}
 	default:
 		err = fmt.Errorf("unknown parameter %q", name)

@@ -23,6 +23,13 @@ func TestParseURL(t *testing.T) {
 			s3.Config{Bucket: "bucket", Prefix: "apt", Endpoint: "http://host:9000", Region: "r", PathStyle: true}, "",
 		},
 		{"s3://bucket?path_style=false&endpoint=https%3A%2F%2F[::1]:9000", s3.Config{Bucket: "bucket", Endpoint: "https://[::1]:9000"}, ""},
+		{
+			"s3://bucket?redirect=true&public_endpoint=https://files.example:8443",
+			s3.Config{Bucket: "bucket", Redirect: 15 * time.Minute, PublicEndpoint: "https://files.example:8443"}, "",
+		},
+		{"s3://bucket?redirect=false", s3.Config{Bucket: "bucket"}, ""},
+		{"s3://bucket?redirect=yes", s3.Config{}, "redirect is neither true nor false"},
+		{"s3://bucket?redirect=true&public_endpoint=http://u:secret@host", s3.Config{}, "public_endpoint"},
 		{"s3://bucket/a%20b", s3.Config{Bucket: "bucket", Prefix: "a b"}, ""},
 
 		{"", s3.Config{}, "no address"},
@@ -64,6 +71,7 @@ func TestParseURL(t *testing.T) {
 func FuzzParseURL(f *testing.F) {
 	f.Add("s3://bucket/apt?endpoint=http://host:9000&region=r&path_style=true")
 	f.Add("s3://my.bucket/a b/%2b?region=%20")
+	f.Add("s3://bucket?redirect=true&public_endpoint=https://files.example")
 	f.Fuzz(func(t *testing.T, address string) {
 		c, err := s3.ParseURL(address)
 		if err != nil {

@@ -54,6 +54,16 @@ Acquire::Check-Valid-Until "true";
 	return r
 }
 
+// configure adds lines to the configuration; later ones win.
+func (r *aptRoot) configure(t *testing.T, lines string) {
+	t.Helper()
+	text, err := os.ReadFile(r.path("apt.conf"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	writeFile(t, r.path("apt.conf"), append(text, lines...))
+}
+
 func (r *aptRoot) path(name string) string { return filepath.Join(r.dir, name) }
 
 // command returns a command of apt's in this root.

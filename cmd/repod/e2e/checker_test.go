@@ -94,6 +94,7 @@ func (c *checker) check(ctx context.Context, name string, want listed) ([]byte, 
 type state struct {
 	Date     string
 	Packages map[string]stanza // by name, version and architecture
+	Files    map[string]listed // by their names by hash, relative to the checker's base
 }
 
 // A stanza is one entry of a Packages file.
@@ -123,9 +124,10 @@ func (c *checker) verify(ctx context.Context, codename string, still bool) (*sta
 	if err != nil {
 		return nil, err
 	}
-	s := &state{Date: date, Packages: make(map[string]stanza)}
+	s := &state{Date: date, Packages: make(map[string]stanza), Files: make(map[string]listed)}
 	for _, name := range slices.Sorted(maps.Keys(files)) {
 		byHash := dist + filepath.Dir(name) + "/by-hash/SHA256/" + files[name].SHA256
+		s.Files[byHash] = files[name]
 		body, err := c.check(ctx, byHash, files[name])
 		if err != nil {
 			return nil, fmt.Errorf("%s of %s: %w", name, date, err)

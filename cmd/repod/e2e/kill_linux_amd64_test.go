@@ -1,18 +1,22 @@
 package e2e
 
 import (
+	"errors"
+	"fmt"
 	"maps"
 	"net/http"
 	"os/exec"
+	"strings"
 	"testing"
+	"time"
 )
 
-// TestKilledAtEveryStep kills the server at each system call that makes
+// TestDrillR1EveryStep kills the server at each system call that makes
 // something durable or visible while a script uploads, promotes and deletes,
 // and starts it again: what was acknowledged is there, what was not is there
 // or not but never half, signatures and hashes are right, and fsck finds
 // nothing. Then the script goes on to its end.
-func TestKilledAtEveryStep(t *testing.T) {
+func TestDrillR1EveryStep(t *testing.T) {
 	slow(t)
 	needPrograms(t, "gpgv", "apt-get")
 	d := newDrill(t)
@@ -25,11 +29,15 @@ func TestKilledAtEveryStep(t *testing.T) {
 			drill.run(t, at)
 		})
 	}
+	slowest := quantile(d.tally.starts, 100)
+	report(t, figure{"R1", fmt.Sprintf("kill -9 before or after each of the %d system calls by which uploads, promotions and deletions become durable or visible", total),
+		fmt.Sprintf("%d kills: what was acknowledged is there, nothing is half; ready again in %v at most", d.tally.kills, slowest),
+		"INV1-7 each time; ready ≤ 5 s", slowest > 5*time.Second})
 }
 
-// TestKilledAtFirstStart kills a server at each step of its very first start,
+// TestDrillR1FirstStart kills a server at each step of its very first start,
 // while it makes its keys, its database and its first distributions.
-func TestKilledAtFirstStart(t *testing.T) {
+func TestDrillR1FirstStart(t *testing.T) {
 	slow(t)
 	needPrograms(t, "gpgv")
 	s := serveTraced(t, t.TempDir(), crash{}, true, "--distributions", both)
@@ -61,8 +69,8 @@ func crashes(steps int) []crash {
 	var all []crash
 	for step := 1; step <= steps; step++ {
 		for _, after := range []bool{false, true} {
-			if thorough() || after == (step%2 == 0) {
-				all = append(all, crash{step, after})
+			if thorough() || long() || after == (step%2 == 0) {
+				all = append(all, crash{Step: step, After: after})
 			}
 		}
 	}
@@ -76,12 +84,19 @@ type drill struct {
 	token    string
 	check    *checker
 	apt      bool // let apt judge, too
+	tally    *tally
+}
+
+// A tally counts over the runs of a drill.
+type tally struct {
+	kills  int
+	starts []time.Duration
 }
 
 // newDrill makes a repository with two empty distributions.
 func newDrill(t *testing.T) *drill {
 	t.Helper()
-	d := &drill{template: t.TempDir()}
+	d := &drill{template: t.TempDir(), tally: new(tally)}
 	s := serve(t, d.template, "--distributions", both)
 	d.token = newToken(t, s)
 	d.check = newChecker(t, s)
@@ -154,10 +169,13 @@ func (d *drill) run(t *testing.T, at crash) int {
 	if done < len(todo) && traced.Killed == "" {
 		t.Fatalf("the server broke off at %s: %s", todo[done].name, traced.Log)
 	}
+	began := time.Now()
 	s := serve(t, dir)
 	defer s.stop(t)
+	d.tally.starts = append(d.tally.starts, time.Since(began))
 	maybe := sure.clone()
 	if done < len(todo) {
+		d.tally.kills++
 		t.Logf("killed at %s, during %s", traced.Killed, todo[done].name)
 		todo[done].effect(maybe)
 	}
@@ -217,10 +235,30 @@ func (d *drill) judge(t *testing.T, s *server, sure, maybe contents) {
 			t.Errorf("%s was acknowledged and is not listed", id)
 		}
 	}
+	books := sqliteLedger(t, s.Dir)
+	if err := errors.Join(books.generations(t.Context()), books.audit(t.Context(), &model{})); err != nil {
+		t.Error(err)
+	}
+	if _, err := books.contents(t.Context(), byDistribution(found)); err != nil {
+		t.Error(err)
+	}
 	fsck(t, s.Dir)
 	if left := leftovers(t, s.Dir); len(left) > 0 && t.Failed() {
 		t.Logf("left behind: %v", left)
 	}
+}
+
+// byDistribution splits the keys of contents.
+func byDistribution(c contents) map[string]map[string]string {
+	lists := make(map[string]map[string]string)
+	for key, sum := range c {
+		codename, id, _ := strings.Cut(key, " ")
+		if lists[codename] == nil {
+			lists[codename] = make(map[string]string)
+		}
+		lists[codename][id] = sum
+	}
+	return lists
 }
 
 func (c contents) clone() contents {

@@ -34,6 +34,11 @@ func newPkg(name, version string, size int) pkg {
 	payload := make([]byte, size)
 	seed := sha256.Sum256([]byte(name + version))
 	rand.NewChaCha8(seed).Read(payload)
+	return packed(name, version, control, payload)
+}
+
+// packed puts a package together.
+func packed(name, version, control string, payload []byte) pkg {
 	var b bytes.Buffer
 	b.WriteString("!<arch>\n")
 	member(&b, "debian-binary", []byte("2.0\n"))

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"bytes"
 	"context"
 	"encoding/base64"
 	"fmt"
@@ -11,89 +12,125 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
 
-// TestPostgresLost takes the database away in three ways. Changes are then
-// refused with 503 in short time, published files go on being served, and
-// when the database is back nobody has to do anything.
-func TestPostgresLost(t *testing.T) {
+// TestDrillR7Postgres takes the database away in four ways, and lets commits be
+// made whose answer is lost, under load. Changes are then refused with 503 in
+// short time, published files go on being served, and when the database is back
+// nobody has to do anything.
+func TestDrillR7Postgres(t *testing.T) {
 	slow(t)
 	db := startPostgres(t)
 	relay := newRelay(t, db.address)
 	dir := t.TempDir()
-	keyFile := filepath.Join(t.TempDir(), "key")
-	key := base64.StdEncoding.EncodeToString([]byte("0123456789abcdef0123456789abcdef"))
-	if err := os.WriteFile(keyFile, []byte(key), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	store := []string{"--secret-key-file", keyFile,
-		"--database-url", "postgres://postgres@" + relay.address + "/postgres?sslmode=disable"}
+	store := []string{"--secret-key-file", secretKey(t), "--database-url", db.url(relay.address)}
 	s := serve(t, dir, append(store, "--distributions", both)...)
-	c := newAPI(s.URL, newToken(t, s))
-	check := newChecker(t, s)
-	must(t, http.StatusCreated)(c.upload(t.Context(), "bookworm", newPkg("first", "1.0", 1000).Deb))
+	x := newSite(t, s, s.URL, openLedger(t, "pgx", db.url(db.address), filepath.Join(dir, "files")), store...)
+	l := x.load(t)
+	l.start()
+	o := outage{site: x, api: newAPI(s.URL, x.token), lasts: either(2*time.Second, time.Minute)}
+	o.drill(t, "connections are refused", relay.refuse, relay.mend)
+	o.drill(t, "packets vanish", relay.hang, relay.mend)
+	o.drill(t, "the server stops", func() { db.stop(t) }, func() { db.start(t) })
 
-	faults := []struct {
-		name        string
-		begin, heal func()
-	}{
-		{"connections are refused", relay.refuse, relay.mend},
-		{"packets vanish", relay.hang, relay.mend},
-		{"the server stops", func() { db.stop(t) }, func() { db.start(t) }},
-	}
-	for i, f := range faults {
-		t.Run(f.name, func(t *testing.T) {
-			p := newPkg(fmt.Sprintf("package-%d", i), "1.0", 1000)
-			f.begin()
-			for range 2 {
-				unavailable(t, c, p)
-			}
-			still(t, check)
-			f.heal()
-			eventually(t, startLimit, func() error { return uploaded(t.Context(), c, p) })
-			eventually(t, startLimit, func() error { return ready(t.Context(), c, http.StatusOK) })
-			st, err := check.verify(t.Context(), "bookworm", true)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if _, ok := st.Packages[p.ID()]; !ok {
-				t.Errorf("%s was acknowledged and is not listed", p.ID())
-			}
-		})
+	relay.forget()
+	time.Sleep(either(4*time.Second, time.Minute))
+	relay.mend()
+	o.healed(t, newPkg("forgotten", "1.0", 1000))
+	l.stop()
+	told := l.settle()
+	if n := relay.forgotten.Load(); n < 5 {
+		t.Errorf("only %d answers to COMMIT were lost", n)
 	}
 	if left := leftovers(t, dir); len(left) > 0 {
 		t.Errorf("left behind: %v", left)
 	}
-	s.stop(t)
-	fsck(t, dir, store...)
+	report(t, figure{"R7", fmt.Sprintf("PostgreSQL refuses connections, hangs, and is stopped, %v each, and %d answers to COMMIT are lost, under load", o.lasts, relay.forgotten.Load()),
+		fmt.Sprintf("%s; %s", told, &o), "0 lost, 0 failed; refuses ≤ 5 s; not ready ≤ 5 s; recovers ≤ 10 s", o.missed()})
 }
 
-// unavailable sends an upload and a promotion that must be refused with 503
-// and a time to come back. The promise is 5 seconds; the test bears with a
-// loaded machine and says how long it took.
-func unavailable(t *testing.T, c *api, p pkg) {
+// secretKey writes a key that servers of a database share.
+func secretKey(t *testing.T) string {
 	t.Helper()
-	requests := map[string]func(ctx context.Context) (*answer, error){
-		"upload":  func(ctx context.Context) (*answer, error) { return c.upload(ctx, "bookworm", p.Deb) },
-		"promote": func(ctx context.Context) (*answer, error) { return c.promote(ctx, p, "bookworm", "trixie") },
+	path := filepath.Join(t.TempDir(), "key")
+	key := base64.StdEncoding.EncodeToString([]byte("0123456789abcdef0123456789abcdef"))
+	if err := os.WriteFile(path, []byte(key), 0o600); err != nil {
+		t.Fatal(err)
 	}
-	for name, send := range requests {
-		began := time.Now()
-		a, err := send(t.Context())
-		if err != nil {
+	return path
+}
+
+// An outage is a time without something that changes need, and how long things
+// took: changes until they were refused, readiness to fall, everything to be well
+// again.
+type outage struct {
+	site                      *site
+	api                       *api
+	lasts                     time.Duration
+	refused, unready, healing []time.Duration
+}
+
+func (o *outage) String() string {
+	return fmt.Sprintf("changes refused with 503 in %v at most, not ready after %v, recovered after %v",
+		quantile(o.refused, 100), quantile(o.unready, 100), quantile(o.healing, 100))
+}
+
+func (o *outage) missed() bool {
+	return quantile(o.refused, 100) > 5*time.Second || quantile(o.unready, 100) > 5*time.Second || quantile(o.healing, 100) > 10*time.Second
+}
+
+// drill lets an outage begin, sees to it that changes are refused and reads work,
+// and ends it.
+func (o *outage) drill(t *testing.T, name string, begin, heal func()) {
+	t.Helper()
+	p, former := newPkg("package-"+strings.ReplaceAll(name, " ", "-"), "1.0", 1000), newPkg("former-"+strings.ReplaceAll(name, " ", "-"), "1.0", 1000)
+	o.site.must(t, "upload", former, http.StatusCreated, o.api)
+	begin()
+	until := time.Now().Add(o.lasts)
+	began := time.Now()
+	eventually(t, startLimit, func() error { return ready(t.Context(), o.api, http.StatusServiceUnavailable) })
+	o.unready = append(o.unready, time.Since(began))
+	for {
+		o.unavailable(t, name, "upload", p)
+		o.unavailable(t, name, "promote", former)
+		if _, err := o.site.check.verify(t.Context(), "bookworm", false); err != nil {
 			t.Errorf("%s: %v", name, err)
-			continue
 		}
-		t.Logf("%s: %d after %v", name, a.Status, time.Since(began).Round(time.Millisecond))
-		refusal, err := a.refusal()
-		if err != nil || refusal.Status != http.StatusServiceUnavailable || a.Header.Get("Retry-After") == "" {
-			t.Errorf("%s: status %d, Retry-After %q (%v), want 503: %s", name, a.Status, a.Header.Get("Retry-After"), err, a.Body)
+		if time.Now().After(until) {
+			break
 		}
+		time.Sleep(100 * time.Millisecond)
 	}
-	eventually(t, startLimit, func() error { return ready(t.Context(), c, http.StatusServiceUnavailable) })
+	heal()
+	o.healed(t, p)
+	o.site.must(t, "promote", former, http.StatusOK, o.api)
+}
+
+// healed waits until an upload works and the server is ready.
+func (o *outage) healed(t *testing.T, p pkg) {
+	t.Helper()
+	began := time.Now()
+	eventually(t, startLimit, func() error { return o.site.uploaded(t, o.api, p) })
+	eventually(t, startLimit, func() error { return ready(t.Context(), o.api, http.StatusOK) })
+	o.healing = append(o.healing, time.Since(began))
+}
+
+// unavailable sends a change that must be refused with 503 and a time to come
+// back.
+func (o *outage) unavailable(t *testing.T, name, op string, p pkg) {
+	t.Helper()
+	began := time.Now()
+	a := o.site.ask(t, op, p, o.api)
+	o.refused = append(o.refused, time.Since(began))
+	refusal, err := a.refusal()
+	if err != nil || refusal.Status != http.StatusServiceUnavailable || a.Header.Get("Retry-After") == "" {
+		t.Errorf("%s, %s: status %d, Retry-After %q (%v), want 503: %s", name, op, a.Status, a.Header.Get("Retry-After"), err, a.Body)
+	}
 }
 
 // ready reports whether /health/ready answers with a status.
@@ -170,15 +207,26 @@ func freeAddress(t *testing.T) string {
 	return l.Addr().String()
 }
 
+// url is how a server is told of the database, at an address.
+func (p *postgres) url(address string) string {
+	return "postgres://postgres@" + address + "/postgres?sslmode=disable"
+}
+
 // A relay passes connections on to another address until it is told to break.
 type relay struct {
 	address string
 	target  string
+	// patience is how long a new connection waits for a target that is not
+	// there, as a load balancer lets it wait. Set it before the first one.
+	patience time.Duration
 
 	mu      sync.Mutex
-	fault   string // "", "refuse" or "hang"
+	fault   string // "", "refuse", "hang", "forget" or "cut"
 	resume  chan struct{}
 	current map[net.Conn]bool
+
+	forgotten atomic.Int64 // answers to COMMIT
+	limit     atomic.Int64
 }
 
 func newRelay(t *testing.T, target string) *relay {
@@ -210,6 +258,16 @@ func (r *relay) refuse() { r.set("refuse") }
 // hang lets no byte through any more and cuts nothing.
 func (r *relay) hang() { r.set("hang") }
 
+// forget lets each COMMIT through and cuts the connection before the answer:
+// whoever sent it cannot know whether it was done.
+func (r *relay) forget() { r.set("forget") }
+
+// cutAfter cuts each new connection when so many bytes have come over it.
+func (r *relay) cutAfter(bytes int) {
+	r.limit.Store(int64(bytes))
+	r.set("cut")
+}
+
 // mend makes all well; connections that hung are cut.
 func (r *relay) mend() { r.set("") }
 
@@ -221,6 +279,8 @@ func (r *relay) set(fault string) {
 	switch {
 	case fault == "hang":
 		r.resume = make(chan struct{})
+		return
+	case fault == "forget":
 		return
 	case was == "hang":
 		close(r.resume)
@@ -247,7 +307,7 @@ func (r *relay) pass(c net.Conn) {
 		<-resume
 		return
 	}
-	to, err := net.Dial("tcp", r.target)
+	to, err := r.dial()
 	if err != nil {
 		return
 	}
@@ -268,13 +328,35 @@ func (r *relay) pass(c net.Conn) {
 	copies.Wait()
 }
 
+func (r *relay) dial() (net.Conn, error) {
+	for began := time.Now(); ; time.Sleep(20 * time.Millisecond) {
+		to, err := net.Dial("tcp", r.target)
+		if err == nil || time.Since(began) >= r.patience {
+			return to, err
+		}
+	}
+}
+
 func (r *relay) copy(to io.WriteCloser, from net.Conn) {
 	defer to.Close()
 	buf := make([]byte, 32<<10)
+	total := int64(0)
 	for {
 		n, err := from.Read(buf)
-		if fault, resume := r.state(); fault == "hang" {
+		fault, resume := r.state()
+		if total += int64(n); fault == "cut" && total > r.limit.Load() {
+			from.Close()
+			return
+		}
+		if fault == "hang" {
 			<-resume
+			return
+		}
+		if fault == "forget" && bytes.Contains(bytes.ToLower(buf[:n]), []byte("commit")) {
+			to.Write(buf[:n])
+			r.forgotten.Add(1)
+			time.Sleep(50 * time.Millisecond) // so that the commit is made
+			from.Close()
 			return
 		}
 		if n > 0 {

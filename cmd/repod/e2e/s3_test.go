@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"net/http"
@@ -119,13 +118,7 @@ func TestS3Servers(t *testing.T) {
 	slow(t)
 	url, _, _ := newBucket(t)
 	db := startPostgres(t)
-	keyFile := filepath.Join(t.TempDir(), "key")
-	key := base64.StdEncoding.EncodeToString([]byte("0123456789abcdef0123456789abcdef"))
-	if err := os.WriteFile(keyFile, []byte(key), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	where := []string{"--storage-url", url, "--secret-key-file", keyFile,
-		"--database-url", "postgres://postgres@" + db.address + "/postgres?sslmode=disable"}
+	where := []string{"--storage-url", url, "--secret-key-file", secretKey(t), "--database-url", db.url(db.address)}
 	args := append(where, "--distributions", "bookworm")
 	dirs := []string{t.TempDir(), t.TempDir()}
 	servers := []*server{serve(t, dirs[0], args...), serve(t, dirs[1], args...)}

@@ -4,6 +4,10 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io"
+	"log"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -115,6 +119,23 @@ func eventually(t *testing.T, limit time.Duration, f func() error) {
 	}
 }
 
+// silent is for servers whose complaints are part of a test.
+var silent = log.New(io.Discard, "", 0)
+
+// listen serves a handler on loopback until the end of the test, and returns its
+// URL.
+func listen(t *testing.T, h http.Handler) string {
+	t.Helper()
+	s := httptest.NewUnstartedServer(h)
+	s.Config.ErrorLog = silent
+	s.Start()
+	t.Cleanup(func() {
+		s.CloseClientConnections()
+		s.Close()
+	})
+	return s.URL
+}
+
 // A journal keeps what a program writes while others read it.
 type journal struct {
 	mu   sync.Mutex
@@ -131,6 +152,12 @@ func (j *journal) String() string {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	return j.text.String()
+}
+
+func (j *journal) reset() {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.text.Reset()
 }
 
 func writeFile(t *testing.T, path string, data []byte) {

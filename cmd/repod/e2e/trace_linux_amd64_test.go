@@ -26,13 +26,24 @@ var steps = map[uint64]string{
 	unix.SYS_MKDIRAT: "mkdirat", unix.SYS_FTRUNCATE: "ftruncate",
 }
 
-// A crash is the moment at which a traced server is killed.
+// writes are steps, too, for a crash whose fault is an error: those to files in
+// the data directory.
+var writes = map[uint64]string{unix.SYS_WRITE: "write", unix.SYS_PWRITE64: "pwrite64"}
+
+// A crash is the moment at which a traced server is killed, or at which a system
+// call of it fails.
 type crash struct {
 	Step  int  // counted over all threads, from 1; 0: never
 	After bool // when the call has returned, instead of before it begins
+	// Errno, when not 0, is what the call returns, without having done anything,
+	// instead of killing the server. Writes are steps then, too.
+	Errno syscall.Errno
 }
 
 func (c crash) String() string {
+	if c.Errno != 0 {
+		return fmt.Sprintf("%s at step %d", unix.ErrnoName(c.Errno), c.Step)
+	}
 	if c.After {
 		return fmt.Sprintf("after step %d", c.Step)
 	}
@@ -49,9 +60,10 @@ type tracedServer struct {
 	crash  crash
 	armed  atomic.Bool    // steps count
 	count  int            // of steps so far
-	inStep map[int]string // by thread, the call to be killed after
-	Killed string         // the call at which it was killed
-	Steps  int            // counted when it ended
+	inStep map[int]string // by thread, the call to be killed after, or that fails
+	Killed string         // the call at which it was killed, or that failed
+	dir    string
+	Steps  int // counted when it ended
 
 	pid   int
 	ready chan string
@@ -62,7 +74,7 @@ type tracedServer struct {
 // counted from the start, or, unless fromStart, once arm has been called.
 func serveTraced(t *testing.T, dir string, at crash, fromStart bool, args ...string) *tracedServer {
 	t.Helper()
-	s := &tracedServer{Log: new(journal), crash: at, inStep: make(map[int]string),
+	s := &tracedServer{Log: new(journal), crash: at, dir: dir, inStep: make(map[int]string),
 		ready: make(chan string, 1), done: make(chan struct{})}
 	s.armed.Store(fromStart)
 	program, started := binary(t), make(chan error, 1)
@@ -187,26 +199,64 @@ func (s *tracedServer) systemCall(tid int) {
 	const getSyscallInfo, entry = 0x420e, 1
 	_, _, errno := syscall.Syscall6(syscall.SYS_PTRACE, getSyscallInfo, uintptr(tid),
 		unsafe.Sizeof(info), uintptr(unsafe.Pointer(&info)), 0, 0)
-	if errno != 0 || !s.armed.Load() || s.Killed != "" {
+	if errno != 0 || !s.armed.Load() {
 		return
 	}
 	if info.op != entry {
 		if name := s.inStep[tid]; name != "" {
-			s.kill(name)
+			delete(s.inStep, tid)
+			s.leave(tid, name)
 		}
 		return
 	}
-	name, ok := steps[info.nr]
-	if !ok {
+	name := s.step(info.nr, info.args[0])
+	if name == "" || s.Killed != "" {
 		return
 	}
 	s.count++
-	if s.count == s.crash.Step {
-		if s.crash.After {
-			s.inStep[tid] = name
-			return
-		}
+	switch {
+	case s.count != s.crash.Step:
+	case s.crash.Errno != 0:
+		s.Killed, s.inStep[tid] = name, name
+		s.change(tid, func(r *syscall.PtraceRegs) { r.Orig_rax = ^uint64(0) }) // no such call: nothing is done
+	case s.crash.After:
+		s.inStep[tid] = name
+	default:
 		s.kill(name)
+	}
+}
+
+// step returns the name of a call that is one.
+func (s *tracedServer) step(nr, first uint64) string {
+	if name := writes[nr]; name != "" && s.crash.Errno != 0 {
+		path, err := os.Readlink(fmt.Sprintf("/proc/%d/fd/%d", s.pid, first))
+		if err != nil || !strings.HasPrefix(path, s.dir) || strings.HasSuffix(path, "-shm") {
+			return ""
+		}
+		return name
+	}
+	return steps[nr]
+}
+
+// leave is the end of a call that the crash is about.
+func (s *tracedServer) leave(tid int, name string) {
+	if s.crash.Errno == 0 {
+		s.kill(name)
+		return
+	}
+	s.change(tid, func(r *syscall.PtraceRegs) { r.Rax = -uint64(s.crash.Errno) })
+}
+
+// change changes the registers of a thread that has stopped.
+func (s *tracedServer) change(tid int, f func(*syscall.PtraceRegs)) {
+	var r syscall.PtraceRegs
+	err := syscall.PtraceGetRegs(tid, &r)
+	if err == nil {
+		f(&r)
+		err = syscall.PtraceSetRegs(tid, &r)
+	}
+	if err != nil {
+		fmt.Fprintf(s.Log, "panic: registers cannot be changed: %v\n", err)
 	}
 }
 
