@@ -72,9 +72,11 @@ var may = map[string][]string{
 	"aptrepo/sqlstore/sqlitetest": {"aptrepo/sqlstore"},
 
 	"httpapi": {"aptrepo", "aptrepo/importer", "aptrepo/jobs", "aptrepo/resolve", "aptrepo/upstream",
-		"aptrepo/settings", "aptrepo/storage", "auth", "deb", "httpapi/ui", "index", "sbom", "scan", "scan/clamav", "scan/vuln"},
-	"httpapi/ui":      {},
+		"aptrepo/settings", "aptrepo/storage", "auth", "deb", "httpapi/openapi", "httpapi/ui", "index", "sbom", "scan", "scan/clamav", "scan/vuln"},
 	"httpapi/metrics": {"aptrepo", "aptrepo/jobs", "aptrepo/storage", "httpapi", "scan", "scan/vuln"},
+	"httpapi/openapi": {},
+	"httpapi/client":  {},
+	"httpapi/ui":      {},
 }
 
 // forPrograms lists the imports that a library leaves to the program it is a

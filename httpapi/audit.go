@@ -110,21 +110,23 @@ func (a *api) exportAudit(c *call, q aptrepo.AuditQuery, media string) error {
 	return err
 }
 
+type auditVerdictJSON struct {
+	Status   string `json:"status" rule:"ok|broken"`
+	Entries  int    `json:"entries"`
+	FirstID  int64  `json:"first_id"`
+	LastID   int64  `json:"last_id"`
+	BrokenAt *int64 `json:"broken_at"`
+	Anchor   string `json:"anchor"`
+	Head     string `json:"head"`
+	Detail   string `json:"detail,omitempty"`
+}
+
 func (a *api) verifyAudit(c *call) error {
 	report, err := a.Repo.VerifyAudit(c.detach())
 	if err != nil {
 		return err
 	}
-	out := struct {
-		Status   string `json:"status"`
-		Entries  int    `json:"entries"`
-		FirstID  int64  `json:"first_id"`
-		LastID   int64  `json:"last_id"`
-		BrokenAt *int64 `json:"broken_at"`
-		Anchor   string `json:"anchor"`
-		Head     string `json:"head"`
-		Detail   string `json:"detail,omitempty"`
-	}{"ok", report.Entries, report.FirstID, report.LastID, nil, report.Anchor, report.Head, report.Detail}
+	out := auditVerdictJSON{"ok", report.Entries, report.FirstID, report.LastID, nil, report.Anchor, report.Head, report.Detail}
 	if report.BrokenAt != 0 {
 		out.Status, out.BrokenAt = "broken", &report.BrokenAt
 	}

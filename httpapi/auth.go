@@ -7,12 +7,14 @@ import (
 	"github.com/repod-io/repod/auth"
 )
 
+type loginBody struct {
+	Username string `json:"username" rule:"required,trim,1..64"`
+	Password string `json:"password" rule:"required,1..128"`
+	OTP      string `json:"otp" rule:"trim,1..32"` // beyond the reference
+}
+
 func (a *api) login(c *call) error {
-	var in struct {
-		Username string `json:"username" rule:"required,trim,1..64"`
-		Password string `json:"password" rule:"required,1..128"`
-		OTP      string `json:"otp" rule:"trim,1..32"` // beyond the reference
-	}
+	var in loginBody
 	if err := a.decode(c, &in); err != nil {
 		return err
 	}
@@ -59,7 +61,7 @@ type userJSON struct {
 	FullName   string      `json:"full_name"`
 	Roles      []auth.Role `json:"roles"`
 	Active     bool        `json:"active"`
-	AuthSource string      `json:"auth_source"`
+	AuthSource string      `json:"auth_source" rule:"local|ldap|oidc|token|ci"`
 	CreatedAt  timestamp   `json:"created_at"`
 	LastLogin  timestamp   `json:"last_login"`
 	Token      *ownToken   `json:"token,omitempty"`
@@ -91,12 +93,16 @@ func newUser(p auth.Principal) userJSON {
 
 func (a *api) me(c *call) error { return writeJSON(c.w, http.StatusOK, newUser(c.who)) }
 
+type rolesJSON struct {
+	Roles map[string]auth.RoleInfo `json:"roles"`
+}
+
 func (a *api) roles(c *call) error {
-	roles := map[string]auth.RoleInfo{}
+	out := rolesJSON{map[string]auth.RoleInfo{}}
 	for _, info := range auth.Roles() {
-		roles[info.Role.String()] = info
+		out.Roles[info.Role.String()] = info
 	}
-	return writeJSON(c.w, http.StatusOK, map[string]any{"roles": roles})
+	return writeJSON(c.w, http.StatusOK, out)
 }
 
 type tokenJSON struct {
@@ -121,15 +127,17 @@ func newToken(t auth.APIToken) tokenJSON {
 	}
 }
 
+type tokensJSON struct {
+	Tokens []tokenJSON `json:"tokens"`
+	Total  int         `json:"total"`
+}
+
 func (a *api) listTokens(c *call) error {
 	tokens, err := a.Auth.Tokens(c.Context())
 	if err != nil {
 		return err
 	}
-	out := struct {
-		Tokens []tokenJSON `json:"tokens"`
-		Total  int         `json:"total"`
-	}{[]tokenJSON{}, len(tokens)}
+	out := tokensJSON{[]tokenJSON{}, len(tokens)}
 	for _, t := range tokens {
 		out.Tokens = append(out.Tokens, newToken(t))
 	}
@@ -139,7 +147,7 @@ func (a *api) listTokens(c *call) error {
 // newTokenBody is the body of createToken.
 type newTokenBody struct {
 	Name          string   `json:"name" rule:"required,trim"`
-	Roles         []string `json:"roles" rule:"required"`
+	Roles         []string `json:"roles" rule:"required" enum:"roles"`
 	ExpiresInDays *int     `json:"expires_in_days" rule:"1..3650"`
 	Distributions []string `json:"distributions" rule:"0..1000"`
 	Packages      []string `json:"packages" rule:"1..100"` // beyond the reference

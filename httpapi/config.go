@@ -12,6 +12,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/repod-io/repod/aptrepo"
@@ -193,6 +194,9 @@ type api struct {
 
 	receiving gate          // uploads that arrive; aptrepo bounds those that it reads
 	bills     chan struct{} // bills of materials that are being made
+
+	// description is that of the API, made when it is first asked for.
+	description func() (fixed, error)
 }
 
 // New returns a handler for the API and the APT tree. It fails when c is not
@@ -208,6 +212,7 @@ func New(c Config) (http.Handler, error) {
 	}
 	a.tree = &tree{repo: c.Repo, base: a.baseURL, fault: a.logFault, pull: a.pull}
 	a.health = health{check: c.Repo.Check, scanner: c.Scanner, now: c.Now}
+	a.description = sync.OnceValues(func() (fixed, error) { return makeDescription(c.Version, c.RateLimits) })
 	a.router = a.newRouter()
 	return a, nil
 }

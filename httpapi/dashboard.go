@@ -32,6 +32,11 @@ type historyJSON struct {
 	Downloads  int64  `json:"downloads"`
 }
 
+type dashboardHistoryJSON struct {
+	Days    int           `json:"days"`
+	History []historyJSON `json:"history"`
+}
+
 func (a *api) dashboardHistory(c *call) error {
 	q := newQuery(c.Request)
 	n, first, today := a.days(q)
@@ -42,10 +47,7 @@ func (a *api) dashboardHistory(c *call) error {
 	if err != nil {
 		return err
 	}
-	out := struct {
-		Days    int           `json:"days"`
-		History []historyJSON `json:"history"`
-	}{n, make([]historyJSON, 0, n)}
+	out := dashboardHistoryJSON{n, make([]historyJSON, 0, n)}
 	for _, d := range days {
 		out.History = append(out.History, historyJSON{
 			d.Day.String(), d.Uploads, d.Imports, d.Rejections, d.Decisions, d.Scans, d.Deletions, d.Downloads,
@@ -118,7 +120,7 @@ type activityJSON struct {
 
 type arrivalJSON struct {
 	Timestamp    timestamp      `json:"timestamp"`
-	Kind         string         `json:"kind"`
+	Kind         string         `json:"kind" rule:"upload|import"`
 	Name         string         `json:"name"`
 	Version      string         `json:"version"`
 	Arch         string         `json:"arch"`
@@ -131,6 +133,19 @@ type scannerJSON struct {
 	Enabled   bool      `json:"enabled"`
 	Available bool      `json:"available"`
 	Date      timestamp `json:"signature_date"`
+}
+
+type overviewJSON struct {
+	Packages      stockJSON      `json:"packages"`
+	Distributions int            `json:"distributions"`
+	Downloads     fetchedJSON    `json:"downloads"`
+	Security      safetyJSON     `json:"security"`
+	Activity      []activityJSON `json:"activity"`
+	Recent        []arrivalJSON  `json:"recent"`
+	Alerts        []alertJSON    `json:"alerts"`
+	ClamAV        scannerJSON    `json:"clamav"`
+	LastSync      timestamp      `json:"last_sync"`
+	NextSync      timestamp      `json:"next_sync"`
 }
 
 func (a *api) dashboardStats(c *call) error {
@@ -162,18 +177,7 @@ func (a *api) dashboardStats(c *call) error {
 	if a.Scanner != nil {
 		scanner = a.Scanner(ctx)
 	}
-	return writeJSON(c.w, http.StatusOK, struct {
-		Packages      stockJSON      `json:"packages"`
-		Distributions int            `json:"distributions"`
-		Downloads     fetchedJSON    `json:"downloads"`
-		Security      safetyJSON     `json:"security"`
-		Activity      []activityJSON `json:"activity"`
-		Recent        []arrivalJSON  `json:"recent"`
-		Alerts        []alertJSON    `json:"alerts"`
-		ClamAV        scannerJSON    `json:"clamav"`
-		LastSync      timestamp      `json:"last_sync"`
-		NextSync      timestamp      `json:"next_sync"`
-	}{
+	return writeJSON(c.w, http.StatusOK, overviewJSON{
 		newStock(&o), o.Distributions, fetched(month), newSafety(&o), activity(month[len(month)-activityDays:]), arrivals(o.Newest),
 		alerts(&o, scanner, ring, sources, now), scannerJSON{scanner.Enabled, scanner.Available, timestamp(scanner.SignatureDate)},
 		timestamp(importer.LastAttempt(sources)), next,
@@ -237,7 +241,7 @@ func arrivals(newest []aptrepo.Arrival) []arrivalJSON {
 }
 
 type alertJSON struct {
-	Kind    string `json:"kind"`
+	Kind    string `json:"kind" rule:"pending_review|rejected|quarantined|decision_expiring|kev|sync_failed|scanner_unavailable|key_expiring"`
 	Message string `json:"message"`
 	Name    string `json:"name"`
 	Version string `json:"version"`

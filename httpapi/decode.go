@@ -26,7 +26,8 @@ var errInvalidJSON = newProblem(http.StatusBadRequest, "invalid_json",
 //
 // Fields are named by the tag json and ruled by the tag rule: "required";
 // "trim" takes white space off both ends; "1..64" bounds the length of a
-// string (in code points) or list, or a number. Pointers are nil, and other
+// string (in code points) or list, or a number; "a|b" lists what a string may
+// be. The tag enum is for the description of the API only. Pointers are nil, and other
 // fields keep what they hold, when the key is missing or its value null.
 func decode(data []byte, dst any) error {
 	if !utf8.Valid(data) || !json.Valid(data) {
@@ -98,6 +99,7 @@ func readObject(dec *json.Decoder, depth int) (any, error) {
 type rules struct {
 	required, trim, bounded bool
 	low, high               int64
+	words                   []string // any when empty
 }
 
 func parseRules(tag string) rules {
@@ -109,6 +111,8 @@ func parseRules(tag string) rules {
 			r.required = true
 		case word == "trim":
 			r.trim = true
+		case strings.Contains(word, "|"):
+			r.words = strings.Split(word, "|")
 		case ok:
 			var err1, err2 error
 			r.bounded = true
@@ -228,6 +232,8 @@ func (b *binder) bindString(dst reflect.Value, value any, field string, r rules)
 		b.fault(field, "must not contain NUL")
 	case !r.hold(int64(n)):
 		b.fault(field, "must have %d to %d characters", r.low, r.high)
+	case len(r.words) > 0 && !slices.Contains(r.words, s):
+		b.fault(field, "must be one of %s", strings.Join(r.words, ", "))
 	}
 	dst.SetString(s)
 }

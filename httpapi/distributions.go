@@ -36,15 +36,17 @@ func newDistribution(d aptrepo.Distribution) distributionJSON {
 	}
 }
 
+type distributionsJSON struct {
+	Distributions []distributionJSON `json:"distributions"`
+	Total         int                `json:"total"`
+}
+
 func (a *api) listDistributions(c *call) error {
 	found, err := a.Repo.Distributions(c.Context())
 	if err != nil {
 		return err
 	}
-	out := struct {
-		Distributions []distributionJSON `json:"distributions"`
-		Total         int                `json:"total"`
-	}{[]distributionJSON{}, len(found)}
+	out := distributionsJSON{[]distributionJSON{}, len(found)}
 	for _, d := range found {
 		out.Distributions = append(out.Distributions, newDistribution(d))
 	}
@@ -70,6 +72,11 @@ type publishedRowJSON struct {
 	PublishedAt timestamp      `json:"published_at"`
 }
 
+type publishedJSON struct {
+	Codename string `json:"codename"`
+	page[publishedRowJSON]
+}
+
 func (a *api) listPublished(c *call) error {
 	q := newQuery(c.Request)
 	p := q.paging()
@@ -85,10 +92,7 @@ func (a *api) listPublished(c *call) error {
 	if err != nil {
 		return inPath(err)
 	}
-	return writeJSON(c.w, http.StatusOK, struct {
-		Codename string `json:"codename"`
-		page[publishedRowJSON]
-	}{codename, newPage(found.Items, found.Total, p, func(row aptrepo.PublishedArtifact) publishedRowJSON {
+	return writeJSON(c.w, http.StatusOK, publishedJSON{codename, newPage(found.Items, found.Total, p, func(row aptrepo.PublishedArtifact) publishedRowJSON {
 		return publishedRowJSON{
 			row.Name, row.Version, row.Arch, row.Publication.Component, row.Status, row.Size, row.SHA256,
 			timestamp(row.Publication.PublishedAt),
@@ -108,17 +112,19 @@ func (a *api) unpublish(c *call) error {
 	return noContent(c)
 }
 
+type initBody struct {
+	Codename      string   `json:"codename" rule:"required,trim,1..40"`
+	Description   string   `json:"description"`
+	Components    []string `json:"components" rule:"1..20"`
+	Architectures []string `json:"architectures" rule:"1..20"`
+	OS            string   `json:"os"`
+	Origin        string   `json:"origin"`
+	Label         string   `json:"label"`
+	Suite         string   `json:"suite"`
+}
+
 func (a *api) initDistribution(c *call) error {
-	var in struct {
-		Codename      string   `json:"codename" rule:"required,trim,1..40"`
-		Description   string   `json:"description"`
-		Components    []string `json:"components" rule:"1..20"`
-		Architectures []string `json:"architectures" rule:"1..20"`
-		OS            string   `json:"os"`
-		Origin        string   `json:"origin"`
-		Label         string   `json:"label"`
-		Suite         string   `json:"suite"`
-	}
+	var in initBody
 	if err := a.decode(c, &in); err != nil {
 		return err
 	}
@@ -138,11 +144,11 @@ func (a *api) initDistribution(c *call) error {
 
 type archOutcome struct {
 	Arch   string `json:"arch"`
-	Status string `json:"status"`
+	Status string `json:"status" rule:"promoted|already_present"`
 }
 
 type promoteAnswer struct {
-	Status    string        `json:"status"`
+	Status    string        `json:"status" rule:"promoted|already_present"`
 	Name      string        `json:"name"`
 	Version   string        `json:"version"`
 	Arch      *string       `json:"arch"` // null when there are several
@@ -152,15 +158,17 @@ type promoteAnswer struct {
 	Results   []archOutcome `json:"results"`
 }
 
+type promoteBody struct {
+	Name      string `json:"name" rule:"required,trim,1..256"`
+	Version   string `json:"version" rule:"required,trim,1..256"`
+	Arch      string `json:"arch" rule:"trim,0..64"`
+	From      string `json:"from_distribution" rule:"required,trim,1..64"`
+	To        string `json:"to_distribution" rule:"required,trim,1..64"`
+	Component string `json:"component" rule:"trim,0..64"`
+}
+
 func (a *api) promote(c *call) error {
-	var in struct {
-		Name      string `json:"name" rule:"required,trim,1..256"`
-		Version   string `json:"version" rule:"required,trim,1..256"`
-		Arch      string `json:"arch" rule:"trim,0..64"`
-		From      string `json:"from_distribution" rule:"required,trim,1..64"`
-		To        string `json:"to_distribution" rule:"required,trim,1..64"`
-		Component string `json:"component" rule:"trim,0..64"`
-	}
+	var in promoteBody
 	if err := a.decode(c, &in); err != nil {
 		return err
 	}
@@ -202,7 +210,7 @@ func moveStatus(m aptrepo.Move, copied string) string {
 }
 
 type migrateAnswer struct {
-	Status   string           `json:"status"`
+	Status   string           `json:"status" rule:"ok|partial"`
 	From     string           `json:"from_distribution"`
 	To       string           `json:"to_distribution"`
 	Migrated int              `json:"migrated"`
@@ -221,16 +229,18 @@ type migratePackage struct {
 	Name    string `json:"name"`
 	Version string `json:"version"`
 	Arch    string `json:"arch"`
-	Status  string `json:"status"`
+	Status  string `json:"status" rule:"migrated|already_present|blocked_by_policy|unsupported_architecture|unknown_component"`
+}
+
+type migrateBody struct {
+	From         string   `json:"from_distribution" rule:"required,trim,1..64"`
+	To           string   `json:"to_distribution" rule:"required,trim,1..64"`
+	Packages     []string `json:"packages" rule:"1..100000"`
+	RemoveSource bool     `json:"remove_source"`
 }
 
 func (a *api) migrate(c *call) error {
-	var in struct {
-		From         string   `json:"from_distribution" rule:"required,trim,1..64"`
-		To           string   `json:"to_distribution" rule:"required,trim,1..64"`
-		Packages     []string `json:"packages" rule:"1..100000"`
-		RemoveSource bool     `json:"remove_source"`
-	}
+	var in migrateBody
 	if err := a.decode(c, &in); err != nil {
 		return err
 	}

@@ -16,6 +16,10 @@
 // problems (RFC 9457) by one table. An error that is not in that table is
 // answered 500 with the request's ID; its cause stands only in the log.
 //
+// GET /openapi.json describes all of it. That is made of the table of routes, of the
+// types of bodies and answers by reflection, of the table of errors, and of what
+// the table operations adds: a new route has a row in each.
+//
 // # Checks, in this order
 //
 // Route (404, 405), authentication (401), role (403), rate limit (429), body

@@ -104,9 +104,20 @@ type downloadJSON struct {
 	Name       string    `json:"name"`
 	Version    string    `json:"version"`
 	Arch       string    `json:"arch"`
-	ClientType string    `json:"client_type"`
+	ClientType string    `json:"client_type" rule:"apt|curl|wget|other"`
 	Bytes      int64     `json:"bytes"`
 	IP         string    `json:"ip"`
+}
+
+type downloadsJSON struct {
+	Days       int                    `json:"days"`
+	From       string                 `json:"from"`
+	To         string                 `json:"to"`
+	Summary    downloadSummaryJSON    `json:"summary"`
+	PerPackage []packageDownloadsJSON `json:"per_package"`
+	PerDay     []downloadDayJSON      `json:"per_day"`
+	PerKind    clientTypesJSON        `json:"per_client_type"`
+	Recent     []downloadJSON         `json:"recent"`
 }
 
 func (a *api) downloadStats(c *call) error {
@@ -122,16 +133,7 @@ func (a *api) downloadStats(c *call) error {
 		return err
 	}
 	kinds := s.ByKind
-	out := struct {
-		Days       int                    `json:"days"`
-		From       string                 `json:"from"`
-		To         string                 `json:"to"`
-		Summary    downloadSummaryJSON    `json:"summary"`
-		PerPackage []packageDownloadsJSON `json:"per_package"`
-		PerDay     []downloadDayJSON      `json:"per_day"`
-		PerKind    clientTypesJSON        `json:"per_client_type"`
-		Recent     []downloadJSON         `json:"recent"`
-	}{
+	out := downloadsJSON{
 		n, first.String(), today.String(), downloadSummaryJSON{Packages: s.Packages, Clients: s.Clients}, []packageDownloadsJSON{}, nil,
 		clientTypesJSON{kinds[aptrepo.ClientAPT], kinds[aptrepo.ClientCurl], kinds[aptrepo.ClientWget], kinds[aptrepo.ClientOther]},
 		[]downloadJSON{},

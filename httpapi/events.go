@@ -186,6 +186,13 @@ func foundJSON(findings []scan.Finding) []cveJSON {
 	return out
 }
 
+type webhookTestJSON struct {
+	Status     string `json:"status"`
+	HTTPStatus int    `json:"http_status"`
+	ID         string `json:"delivery_id"`
+	Duration   int64  `json:"duration_ms"`
+}
+
 // testWebhook posts an event whose only sense is to be posted.
 func (a *api) testWebhook(c *call) error {
 	s := a.Settings.Current()
@@ -214,12 +221,7 @@ func (a *api) testWebhook(c *call) error {
 	if answer != nil {
 		return webhookProblem(answer, status, failed)
 	}
-	return writeJSON(c.w, http.StatusOK, struct {
-		Status     string `json:"status"`
-		HTTPStatus int    `json:"http_status"`
-		ID         string `json:"delivery_id"`
-		Duration   int64  `json:"duration_ms"`
-	}{"ok", status, d.ID, took.Milliseconds()})
+	return writeJSON(c.w, http.StatusOK, webhookTestJSON{"ok", status, d.ID, took.Milliseconds()})
 }
 
 // receiverOf is what may be told of a URL whose path may be a key.

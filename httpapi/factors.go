@@ -9,24 +9,33 @@ import (
 // Second factors are beyond the API reference: one-time passwords by time (RFC
 // 6238) and recovery codes. A user who has one sends "otp" to POST /auth/token.
 
+type factorJSON struct {
+	Enabled       bool `json:"enabled"`
+	RecoveryCodes int  `json:"recovery_codes"` // that are left
+}
+
 func (a *api) showFactor(c *call) error {
 	state, err := a.Auth.FactorState(c.Context(), c.who)
 	if err != nil {
 		return err
 	}
-	return writeJSON(c.w, http.StatusOK, struct {
-		Enabled       bool `json:"enabled"`
-		RecoveryCodes int  `json:"recovery_codes"` // that are left
-	}{state.Enabled, state.RecoveryCodes})
+	return writeJSON(c.w, http.StatusOK, factorJSON{state.Enabled, state.RecoveryCodes})
+}
+
+type enrolBody struct {
+	Password string `json:"password" rule:"required,1..1024"`
+}
+
+type enrolmentJSON struct {
+	Secret string `json:"secret"`
+	URL    string `json:"otpauth_url"`
 }
 
 func (a *api) enrolFactor(c *call) error {
 	if err := c.needSession(); err != nil {
 		return err
 	}
-	var in struct {
-		Password string `json:"password" rule:"required,1..1024"`
-	}
+	var in enrolBody
 	if err := a.decode(c, &in); err != nil {
 		return err
 	}
@@ -34,10 +43,7 @@ func (a *api) enrolFactor(c *call) error {
 	if err != nil {
 		return err
 	}
-	return writeJSON(c.w, http.StatusOK, struct {
-		Secret string `json:"secret"`
-		URL    string `json:"otpauth_url"`
-	}{string(e.Secret), string(e.URL)})
+	return writeJSON(c.w, http.StatusOK, enrolmentJSON{string(e.Secret), string(e.URL)})
 }
 
 // recoveryCodes is the only answer that shows them.
@@ -53,13 +59,15 @@ func newRecoveryCodes(codes []auth.Secret) recoveryCodes {
 	return out
 }
 
+type confirmBody struct {
+	OTP string `json:"otp" rule:"required,1..32"`
+}
+
 func (a *api) confirmFactor(c *call) error {
 	if err := c.needSession(); err != nil {
 		return err
 	}
-	var in struct {
-		OTP string `json:"otp" rule:"required,1..32"`
-	}
+	var in confirmBody
 	if err := a.decode(c, &in); err != nil {
 		return err
 	}

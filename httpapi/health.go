@@ -94,6 +94,11 @@ func (h *health) get() condition {
 	}
 }
 
+type healthJSON struct {
+	Status     string            `json:"status" rule:"healthy|degraded|unhealthy"`
+	Subsystems map[string]string `json:"subsystems"`
+}
+
 func (a *api) showHealth(c *call) error {
 	h := a.health.get()
 	word := func(err error) string {
@@ -113,10 +118,7 @@ func (a *api) showHealth(c *call) error {
 	if h.scans {
 		scanner = word(h.scanner)
 	}
-	return writeJSON(c.w, code, struct {
-		Status     string            `json:"status"`
-		Subsystems map[string]string `json:"subsystems"`
-	}{status, map[string]string{
+	return writeJSON(c.w, code, healthJSON{status, map[string]string{
 		"database": word(h.Database),
 		"storage":  word(h.Storage),
 		"signing":  word(h.Signing),
@@ -124,8 +126,17 @@ func (a *api) showHealth(c *call) error {
 	}})
 }
 
+type aliveJSON struct {
+	Status string `json:"status"`
+}
+
 func (a *api) live(c *call) error {
-	return writeJSON(c.w, http.StatusOK, map[string]string{"status": "alive"})
+	return writeJSON(c.w, http.StatusOK, aliveJSON{"alive"})
+}
+
+type notReadyJSON struct {
+	Status  string   `json:"status"`
+	Failing []string `json:"failing"` // empty while starting or shutting down
 }
 
 func (a *api) ready(c *call) error {
@@ -138,10 +149,7 @@ func (a *api) ready(c *call) error {
 		failing = append(failing, "storage")
 	}
 	if a.Ready() && len(failing) == 0 {
-		return writeJSON(c.w, http.StatusOK, map[string]string{"status": "ready"})
+		return writeJSON(c.w, http.StatusOK, aliveJSON{"ready"})
 	}
-	return writeJSON(c.w, http.StatusServiceUnavailable, struct {
-		Status  string   `json:"status"`
-		Failing []string `json:"failing"` // empty while starting or shutting down
-	}{"not_ready", failing})
+	return writeJSON(c.w, http.StatusServiceUnavailable, notReadyJSON{"not_ready", failing})
 }

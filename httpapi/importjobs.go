@@ -80,7 +80,7 @@ func orderWork(im *importer.Importer, action string, result func([]importer.Resu
 
 // fetchJSON is the result of a fetch.
 type fetchJSON struct {
-	Status   string     `json:"status"`
+	Status   string     `json:"status" rule:"imported|already_present|pending_review|partial"`
 	Imported int        `json:"imported"`
 	Skipped  int        `json:"skipped"`
 	Errors   int        `json:"errors"`
@@ -91,7 +91,7 @@ type itemJSON struct {
 	Name     string          `json:"name"`
 	Version  string          `json:"version"`
 	Arch     string          `json:"arch"`
-	Status   importer.Status `json:"status"`
+	Status   importer.Status `json:"status" rule:"imported|already_present|pending_review|rejected|error"`
 	SourceID string          `json:"source_id"`
 	SHA256   string          `json:"sha256"`
 	Code     string          `json:"code,omitempty"`
@@ -137,30 +137,33 @@ func fetchResult(results []importer.Result) (any, error) {
 	return out, nil
 }
 
+type batchRowJSON struct {
+	Name         string `json:"name"`
+	Version      string `json:"version"`
+	Arch         string `json:"arch"`
+	Distribution string `json:"distribution"`
+	Status       string `json:"status" rule:"imported|already_present|pending_review|rejected|partial|error"`
+	Imported     int    `json:"imported"`
+	Skipped      int    `json:"skipped"`
+	Code         string `json:"code"`
+	Detail       string `json:"detail"`
+}
+
+type batchJSON struct {
+	Status   string         `json:"status" rule:"done|partial|error"`
+	Total    int            `json:"total"`
+	Imported int            `json:"imported"`
+	Skipped  int            `json:"skipped"`
+	Errors   int            `json:"errors"`
+	Results  []batchRowJSON `json:"results"`
+}
+
 func batchResult(results []importer.Result) (any, error) {
-	type rowJSON struct {
-		Name         string `json:"name"`
-		Version      string `json:"version"`
-		Arch         string `json:"arch"`
-		Distribution string `json:"distribution"`
-		Status       string `json:"status"`
-		Imported     int    `json:"imported"`
-		Skipped      int    `json:"skipped"`
-		Code         string `json:"code"`
-		Detail       string `json:"detail"`
-	}
-	out := struct {
-		Status   string    `json:"status"`
-		Total    int       `json:"total"`
-		Imported int       `json:"imported"`
-		Skipped  int       `json:"skipped"`
-		Errors   int       `json:"errors"`
-		Results  []rowJSON `json:"results"`
-	}{Status: "done", Total: len(results), Results: []rowJSON{}}
+	out := batchJSON{Status: "done", Total: len(results), Results: []batchRowJSON{}}
 	lost := 0
 	for i := range results {
 		r := &results[i]
-		row := rowJSON{
+		row := batchRowJSON{
 			Name: r.Request.Name, Version: r.Request.Version, Arch: r.Request.Arch, Distribution: r.Request.Distribution,
 			Status: "error", Imported: r.Count(importer.Imported), Skipped: r.Count(importer.AlreadyPresent),
 		}
@@ -202,14 +205,14 @@ func firstFailure(items []importer.Item) error {
 
 type sourceResultJSON struct {
 	SourceID     string `json:"source_id"`
-	Status       string `json:"status"`
+	Status       string `json:"status" rule:"ok|not_modified|error"`
 	PackageCount int64  `json:"package_count"`
 	Code         string `json:"code"`
 	Detail       string `json:"detail"`
 }
 
 type syncJSON struct {
-	Status  string             `json:"status"`
+	Status  string             `json:"status" rule:"done|partial"`
 	OK      int                `json:"ok"`
 	Failed  int                `json:"failed"`
 	Sources []sourceResultJSON `json:"sources"`

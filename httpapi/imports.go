@@ -17,6 +17,28 @@ import (
 	"github.com/repod-io/repod/deb"
 )
 
+type hitJSON struct {
+	Name        string    `json:"name"`
+	Version     string    `json:"version"`
+	Arch        string    `json:"arch"`
+	Section     string    `json:"section"`
+	Description string    `json:"description"`
+	Depends     string    `json:"depends"`
+	Size        int64     `json:"size_bytes"`
+	SHA256      string    `json:"sha256"`
+	SourceID    string    `json:"source_id"`
+	Suite       string    `json:"suite"`
+	Component   string    `json:"component"`
+	Security    bool      `json:"security"`
+	SyncedAt    timestamp `json:"synced_at"`
+}
+
+type searchJSON struct {
+	Query   string    `json:"query"`
+	Count   int       `json:"count"`
+	Results []hitJSON `json:"results"`
+}
+
 func (a *api) importSearch(c *call) error {
 	q := newQuery(c.Request)
 	o := importer.SearchOptions{
@@ -32,26 +54,7 @@ func (a *api) importSearch(c *call) error {
 	if err != nil {
 		return err
 	}
-	type hitJSON struct {
-		Name        string    `json:"name"`
-		Version     string    `json:"version"`
-		Arch        string    `json:"arch"`
-		Section     string    `json:"section"`
-		Description string    `json:"description"`
-		Depends     string    `json:"depends"`
-		Size        int64     `json:"size_bytes"`
-		SHA256      string    `json:"sha256"`
-		SourceID    string    `json:"source_id"`
-		Suite       string    `json:"suite"`
-		Component   string    `json:"component"`
-		Security    bool      `json:"security"`
-		SyncedAt    timestamp `json:"synced_at"`
-	}
-	out := struct {
-		Query   string    `json:"query"`
-		Count   int       `json:"count"`
-		Results []hitJSON `json:"results"`
-	}{o.Q, len(found), []hitJSON{}}
+	out := searchJSON{o.Q, len(found), []hitJSON{}}
 	for _, h := range found {
 		out.Results = append(out.Results, hitJSON{
 			h.Name, h.Version, h.Arch, h.Section, h.Synopsis, h.Depends, h.Size, h.SHA256,
@@ -65,7 +68,7 @@ type resolvedJSON struct {
 	Name       string  `json:"name"`
 	Version    string  `json:"version"`
 	Arch       string  `json:"arch"`
-	Status     string  `json:"status"`
+	Status     string  `json:"status" rule:"to_import|already_present|unresolved"`
 	SourceID   *string `json:"source_id"`
 	Size       int64   `json:"size_bytes"`
 	Relation   string  `json:"relation"`
@@ -98,6 +101,20 @@ func newResolved(item resolve.Item) resolvedJSON {
 	return out
 }
 
+type planJSON struct {
+	Name         string         `json:"name"`
+	Version      string         `json:"version"`
+	Arch         string         `json:"arch"`
+	Distribution *string        `json:"distribution"`
+	Total        int            `json:"total"`
+	Present      int            `json:"already_present"`
+	Import       int            `json:"to_import"`
+	Unresolved   int            `json:"unresolved"`
+	Bytes        int64          `json:"download_bytes"`
+	Packages     []resolvedJSON `json:"packages"`
+	Conflicts    []string       `json:"conflicts"`
+}
+
 func (a *api) importResolve(c *call) error {
 	q := newQuery(c.Request)
 	request := importer.Request{
@@ -111,19 +128,7 @@ func (a *api) importResolve(c *call) error {
 	if err != nil {
 		return err
 	}
-	out := struct {
-		Name         string         `json:"name"`
-		Version      string         `json:"version"`
-		Arch         string         `json:"arch"`
-		Distribution *string        `json:"distribution"`
-		Total        int            `json:"total"`
-		Present      int            `json:"already_present"`
-		Import       int            `json:"to_import"`
-		Unresolved   int            `json:"unresolved"`
-		Bytes        int64          `json:"download_bytes"`
-		Packages     []resolvedJSON `json:"packages"`
-		Conflicts    []string       `json:"conflicts"`
-	}{
+	out := planJSON{
 		Total: len(plan.Items), Present: plan.Present, Import: plan.Import, Unresolved: plan.Unresolved,
 		Bytes: plan.DownloadBytes, Conflicts: []string{},
 	}
@@ -200,12 +205,14 @@ func (a *api) order(c *call, wanted []wantedJSON, path string, dependencies *boo
 	return o, nil
 }
 
+type fetchBody struct {
+	wantedJSON
+	Dependencies *bool   `json:"dependencies"`
+	Group        *string `json:"group" rule:"trim,1..64"`
+}
+
 func (a *api) importFetch(c *call) error {
-	var in struct {
-		wantedJSON
-		Dependencies *bool   `json:"dependencies"`
-		Group        *string `json:"group" rule:"trim,1..64"`
-	}
+	var in fetchBody
 	if err := a.decode(c, &in); err != nil {
 		return err
 	}
@@ -225,12 +232,14 @@ func (a *api) importFetch(c *call) error {
 	})
 }
 
+type batchBody struct {
+	Packages     []wantedJSON `json:"packages" rule:"required,1..500"`
+	Dependencies *bool        `json:"dependencies"`
+	Group        *string      `json:"group" rule:"trim,1..64"`
+}
+
 func (a *api) importBatch(c *call) error {
-	var in struct {
-		Packages     []wantedJSON `json:"packages" rule:"required,1..500"`
-		Dependencies *bool        `json:"dependencies"`
-		Group        *string      `json:"group" rule:"trim,1..64"`
-	}
+	var in batchBody
 	if err := a.decode(c, &in); err != nil {
 		return err
 	}
@@ -241,36 +250,40 @@ func (a *api) importBatch(c *call) error {
 	return a.do(c, workload{kind: jobBatch, args: orderArgs{actorOf(c), o}})
 }
 
+type groupMemberJSON struct {
+	Name    string         `json:"name"`
+	Version string         `json:"version"`
+	Arch    string         `json:"arch"`
+	Status  aptrepo.Status `json:"status"`
+	Size    int64          `json:"size_bytes"`
+}
+
+type groupJSON struct {
+	Name      string            `json:"name"`
+	Count     int               `json:"package_count"`
+	Size      int64             `json:"total_size_bytes"`
+	CreatedAt timestamp         `json:"created_at"`
+	CreatedBy string            `json:"created_by"`
+	Packages  []groupMemberJSON `json:"packages"`
+}
+
+type groupsJSON struct {
+	Groups []groupJSON `json:"groups"`
+	Total  int         `json:"total"`
+}
+
 func (a *api) importGroups(c *call) error {
 	found, err := a.Repo.Groups(c.Context())
 	if err != nil {
 		return err
 	}
-	type memberJSON struct {
-		Name    string         `json:"name"`
-		Version string         `json:"version"`
-		Arch    string         `json:"arch"`
-		Status  aptrepo.Status `json:"status"`
-		Size    int64          `json:"size_bytes"`
-	}
-	type groupJSON struct {
-		Name      string       `json:"name"`
-		Count     int          `json:"package_count"`
-		Size      int64        `json:"total_size_bytes"`
-		CreatedAt timestamp    `json:"created_at"`
-		CreatedBy string       `json:"created_by"`
-		Packages  []memberJSON `json:"packages"`
-	}
-	out := struct {
-		Groups []groupJSON `json:"groups"`
-		Total  int         `json:"total"`
-	}{[]groupJSON{}, len(found)}
+	out := groupsJSON{[]groupJSON{}, len(found)}
 	for _, g := range found {
 		group := groupJSON{Name: g.Name, Count: len(g.Artifacts), CreatedAt: timestamp(g.CreatedAt), CreatedBy: g.CreatedBy,
-			Packages: []memberJSON{}}
+			Packages: []groupMemberJSON{}}
 		for _, m := range g.Artifacts {
 			group.Size += m.Size
-			group.Packages = append(group.Packages, memberJSON{m.Name, m.Version, m.Arch, m.Status, m.Size})
+			group.Packages = append(group.Packages, groupMemberJSON{m.Name, m.Version, m.Arch, m.Status, m.Size})
 		}
 		out.Groups = append(out.Groups, group)
 	}

@@ -42,6 +42,16 @@ func newRelation(r aptrepo.DependencyRelation) relationJSON {
 	return out
 }
 
+type dependenciesJSON struct {
+	Name         string         `json:"name"`
+	Version      string         `json:"version"`
+	Arch         string         `json:"arch"`
+	Distribution *string        `json:"distribution"`
+	Dependencies []relationJSON `json:"dependencies"`
+	AllSatisfied bool           `json:"all_satisfied"`
+	Missing      []string       `json:"missing"`
+}
+
 func (a *api) dependencies(c *call) error {
 	o, err := c.dependencyOptions()
 	if err != nil {
@@ -52,20 +62,25 @@ func (a *api) dependencies(c *call) error {
 		return err
 	}
 	missing := deps.Missing()
-	out := struct {
-		Name         string         `json:"name"`
-		Version      string         `json:"version"`
-		Arch         string         `json:"arch"`
-		Distribution *string        `json:"distribution"`
-		Dependencies []relationJSON `json:"dependencies"`
-		AllSatisfied bool           `json:"all_satisfied"`
-		Missing      []string       `json:"missing"`
-	}{deps.Artifact.Name, deps.Artifact.Version, deps.Artifact.Arch, orNull(deps.Distribution),
+	out := dependenciesJSON{deps.Artifact.Name, deps.Artifact.Version, deps.Artifact.Arch, orNull(deps.Distribution),
 		[]relationJSON{}, len(missing) == 0, list(missing)}
 	for _, r := range deps.Relations {
 		out.Dependencies = append(out.Dependencies, newRelation(r))
 	}
 	return writeJSON(c.w, http.StatusOK, out)
+}
+
+type installJSON struct {
+	Name         string   `json:"name"`
+	Version      string   `json:"version"`
+	Arch         string   `json:"arch"`
+	Distribution string   `json:"distribution"`
+	Component    string   `json:"component"`
+	Command      string   `json:"command"`
+	Setup        []string `json:"setup"`
+	Sources      string   `json:"sources"`
+	KeyURL       string   `json:"key_url"`
+	Script       string   `json:"script"`
 }
 
 func (a *api) install(c *call) error {
@@ -86,18 +101,7 @@ func (a *api) install(c *call) error {
 	command := "apt-get install -y " + shellWord(art.Name+"="+art.Version)
 	sources := aptrepo.SourcesStanza(base+"/apt/", found.Distribution)
 	setup := setupLines(base, found.Distribution.Codename, sources, string(keys.Armored))
-	return writeJSON(c.w, http.StatusOK, struct {
-		Name         string   `json:"name"`
-		Version      string   `json:"version"`
-		Arch         string   `json:"arch"`
-		Distribution string   `json:"distribution"`
-		Component    string   `json:"component"`
-		Command      string   `json:"command"`
-		Setup        []string `json:"setup"`
-		Sources      string   `json:"sources"`
-		KeyURL       string   `json:"key_url"`
-		Script       string   `json:"script"`
-	}{art.Name, art.Version, art.Arch, found.Distribution.Codename, found.Component, command, setup, sources,
+	return writeJSON(c.w, http.StatusOK, installJSON{art.Name, art.Version, art.Arch, found.Distribution.Codename, found.Component, command, setup, sources,
 		base + "/apt/repod.asc", "#!/bin/sh\nset -e\n" + strings.Join(setup, "\n") + "\n" + command + "\n"})
 }
 

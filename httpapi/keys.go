@@ -13,8 +13,15 @@ type keyJSON struct {
 	CreatedAt   timestamp `json:"created_at"`
 	ExpiresAt   timestamp `json:"expires_at"`
 	UserIDs     []string  `json:"uids"`
-	State       string    `json:"state"`
+	State       string    `json:"state" rule:"active|retiring|retired"`
 	RetiresAt   timestamp `json:"retires_at"`
+}
+
+type keysJSON struct {
+	Keys      []keyJSON `json:"keys"`
+	Active    *string   `json:"active_fingerprint"`
+	PublicKey *string   `json:"public_key_armored"`
+	KeyURL    *string   `json:"key_url"`
 }
 
 func (a *api) showKeys(c *call) error {
@@ -22,12 +29,7 @@ func (a *api) showKeys(c *call) error {
 	if err != nil {
 		return err
 	}
-	out := struct {
-		Keys      []keyJSON `json:"keys"`
-		Active    *string   `json:"active_fingerprint"`
-		PublicKey *string   `json:"public_key_armored"`
-		KeyURL    *string   `json:"key_url"`
-	}{Keys: []keyJSON{}, PublicKey: orNull(string(ring.Armored))}
+	out := keysJSON{Keys: []keyJSON{}, PublicKey: orNull(string(ring.Armored))}
 	for _, k := range ring.Keys {
 		out.Keys = append(out.Keys, keyJSON{
 			k.Fingerprint, k.KeyID, k.Algorithm, timestamp(k.CreatedAt), timestamp(k.ExpiresAt),
@@ -43,18 +45,28 @@ func (a *api) showKeys(c *call) error {
 	return writeJSON(c.w, http.StatusOK, out)
 }
 
+type newKeyBody struct {
+	Name       string `json:"name" rule:"trim,0..128"`
+	Email      string `json:"email" rule:"trim,0..254"`
+	Algorithm  string `json:"algorithm" rule:"ed25519|rsa4096"`
+	ExpireDays int    `json:"expire_days" rule:"0..3650"`
+}
+
+type newKeyJSON struct {
+	Status        string    `json:"status"`
+	Fingerprint   string    `json:"fingerprint"`
+	KeyID         string    `json:"key_id"`
+	Algorithm     string    `json:"algorithm"`
+	CreatedAt     timestamp `json:"created_at"`
+	ExpiresAt     timestamp `json:"expires_at"`
+	Retiring      []string  `json:"retiring"`
+	Distributions []string  `json:"distributions"`
+}
+
 func (a *api) generateKey(c *call) error {
-	var in struct {
-		Name       string `json:"name" rule:"trim,0..128"`
-		Email      string `json:"email" rule:"trim,0..254"`
-		Algorithm  string `json:"algorithm"`
-		ExpireDays int    `json:"expire_days" rule:"0..3650"`
-	}
+	var in newKeyBody
 	if err := a.decode(c, &in); err != nil {
 		return err
-	}
-	if in.Algorithm != "" && in.Algorithm != "ed25519" && in.Algorithm != "rsa4096" {
-		return invalid(fault{"algorithm", "must be one of ed25519, rsa4096"})
 	}
 	key, err := a.Repo.GenerateKey(c.detach(), aptrepo.KeyOptions{
 		Name: in.Name, Email: in.Email, Algorithm: in.Algorithm, ExpireDays: in.ExpireDays,
@@ -62,15 +74,6 @@ func (a *api) generateKey(c *call) error {
 	if err != nil {
 		return err
 	}
-	return writeJSON(c.w, http.StatusOK, struct {
-		Status        string    `json:"status"`
-		Fingerprint   string    `json:"fingerprint"`
-		KeyID         string    `json:"key_id"`
-		Algorithm     string    `json:"algorithm"`
-		CreatedAt     timestamp `json:"created_at"`
-		ExpiresAt     timestamp `json:"expires_at"`
-		Retiring      []string  `json:"retiring"`
-		Distributions []string  `json:"distributions"`
-	}{"generated", key.Fingerprint, key.KeyID, key.Algorithm, timestamp(key.CreatedAt), timestamp(key.ExpiresAt),
+	return writeJSON(c.w, http.StatusOK, newKeyJSON{"generated", key.Fingerprint, key.KeyID, key.Algorithm, timestamp(key.CreatedAt), timestamp(key.ExpiresAt),
 		list(key.Retiring), list(key.Distributions)})
 }

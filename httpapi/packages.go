@@ -155,7 +155,7 @@ type artifactJSON struct {
 	Provides      string            `json:"provides"`
 	Distributions []string          `json:"distributions"`
 	Publications  []publicationJSON `json:"publications"`
-	Origin        string            `json:"origin"`
+	Origin        string            `json:"origin" rule:"upload|import"`
 	SourceID      *string           `json:"source_id"`
 	Group         *string           `json:"group"`
 	UploadedBy    string            `json:"uploaded_by"`
@@ -229,20 +229,22 @@ func latest(artifacts []aptrepo.Artifact) *aptrepo.Artifact {
 	return &artifacts[best]
 }
 
+type packageDetailJSON struct {
+	Name          string         `json:"name"`
+	LatestVersion string         `json:"latest_version"`
+	Description   string         `json:"description"`
+	Section       string         `json:"section"`
+	Homepage      string         `json:"homepage"`
+	Versions      []artifactJSON `json:"versions"`
+}
+
 func (a *api) showPackage(c *call) error {
 	artifacts, err := a.Repo.Artifacts(c.Context(), c.vars["name"])
 	if err != nil {
 		return err
 	}
 	newest := latest(artifacts)
-	out := struct {
-		Name          string         `json:"name"`
-		LatestVersion string         `json:"latest_version"`
-		Description   string         `json:"description"`
-		Section       string         `json:"section"`
-		Homepage      string         `json:"homepage"`
-		Versions      []artifactJSON `json:"versions"`
-	}{newest.Name, newest.Version, newest.Description, newest.Section, newest.Homepage, nil}
+	out := packageDetailJSON{newest.Name, newest.Version, newest.Description, newest.Section, newest.Homepage, nil}
 	base := a.baseURL(c.Request)
 	scans, err := a.summaries(c, artifacts)
 	if err != nil {
@@ -322,7 +324,7 @@ type uploadAnswer struct {
 	Arch         string        `json:"arch"`
 	Distribution string        `json:"distribution"`
 	Component    string        `json:"component"`
-	Status       string        `json:"status"`
+	Status       string        `json:"status" rule:"indexed|accepted|pending_review|already_indexed"`
 	Filename     *string       `json:"filename"` // null unless published
 	Size         int64         `json:"size_bytes"`
 	SHA256       string        `json:"sha256"`
@@ -354,17 +356,19 @@ func newUploadAnswer(p aptrepo.Published) uploadAnswer {
 	return out
 }
 
+type syncIndexJSON struct {
+	Status          string       `json:"status"`
+	PackagesIndexed int          `json:"packages_indexed"`
+	Distributions   []string     `json:"distributions"`
+	Repaired        []repairJSON `json:"repaired"`
+}
+
 func (a *api) syncIndex(c *call) error {
 	report, err := a.Repo.SyncIndex(c.detach())
 	if err != nil {
 		return err
 	}
-	out := struct {
-		Status          string      `json:"status"`
-		PackagesIndexed int         `json:"packages_indexed"`
-		Distributions   []string    `json:"distributions"`
-		Repaired        []faultJSON `json:"repaired"`
-	}{"ok", report.Published, list(report.Distributions), []faultJSON{}}
+	out := syncIndexJSON{"ok", report.Published, list(report.Distributions), []repairJSON{}}
 	for _, f := range report.Faults {
 		if f.Kind == aptrepo.FaultBrokenChain { // nothing can repair that
 			a.Logger.ErrorContext(c.Context(), "the audit log was changed", "detail", f.Detail, "request_id", c.id)
@@ -374,13 +378,13 @@ func (a *api) syncIndex(c *call) error {
 		if kind == aptrepo.FaultStaleTable { // to clients an index like others
 			kind = aptrepo.FaultStaleIndex
 		}
-		out.Repaired = append(out.Repaired, faultJSON{kind, f.Name, f.Version, f.Arch, f.Detail})
+		out.Repaired = append(out.Repaired, repairJSON{kind, f.Name, f.Version, f.Arch, f.Detail})
 	}
 	return writeJSON(c.w, http.StatusOK, out)
 }
 
-type faultJSON struct {
-	Kind    string `json:"kind"`
+type repairJSON struct {
+	Kind    string `json:"kind" rule:"missing_file|hash_mismatch|orphan_file|stale_index"`
 	Name    string `json:"name"`
 	Version string `json:"version"`
 	Arch    string `json:"arch"`

@@ -34,34 +34,40 @@ func newPublisher(p *auth.Publisher) publisherJSON {
 	}
 }
 
+type publishersJSON struct {
+	Publishers []publisherJSON `json:"publishers"`
+	Total      int             `json:"total"`
+}
+
 func (a *api) listPublishers(c *call) error {
 	all, err := a.Auth.Publishers(c.Context())
 	if err != nil {
 		return err
 	}
-	out := struct {
-		Publishers []publisherJSON `json:"publishers"`
-		Total      int             `json:"total"`
-	}{[]publisherJSON{}, len(all)}
+	out := publishersJSON{[]publisherJSON{}, len(all)}
 	for i := range all {
 		out.Publishers = append(out.Publishers, newPublisher(&all[i]))
 	}
 	return writeJSON(c.w, http.StatusOK, out)
 }
 
+type newPublisherBody struct {
+	Name          string   `json:"name" rule:"required,trim"`
+	Issuer        string   `json:"issuer" rule:"required,trim"`
+	Audience      string   `json:"audience" rule:"trim"`
+	Repository    string   `json:"repository" rule:"required,trim"`
+	RepositoryID  string   `json:"repository_id" rule:"trim"`
+	Ref           string   `json:"ref" rule:"required,trim"`
+	Environment   string   `json:"environment" rule:"trim"`
+	Roles         []string `json:"roles" rule:"required" enum:"roles"`
+	Distributions []string `json:"distributions" rule:"0..1000"`
+	Packages      []string `json:"packages" rule:"1..100"`
+}
+
+var newPublisherDefault = newPublisherBody{Audience: "repod"}
+
 func (a *api) createPublisher(c *call) error {
-	in := struct {
-		Name          string   `json:"name" rule:"required,trim"`
-		Issuer        string   `json:"issuer" rule:"required,trim"`
-		Audience      string   `json:"audience" rule:"trim"`
-		Repository    string   `json:"repository" rule:"required,trim"`
-		RepositoryID  string   `json:"repository_id" rule:"trim"`
-		Ref           string   `json:"ref" rule:"required,trim"`
-		Environment   string   `json:"environment" rule:"trim"`
-		Roles         []string `json:"roles" rule:"required"`
-		Distributions []string `json:"distributions" rule:"0..1000"`
-		Packages      []string `json:"packages" rule:"1..100"`
-	}{Audience: "repod"}
+	in := newPublisherDefault
 	if err := a.decode(c, &in); err != nil {
 		return err
 	}
@@ -92,10 +98,21 @@ func (a *api) deletePublisher(c *call) error {
 	return noContent(c)
 }
 
+type exchangeBody struct {
+	Token string `json:"token" rule:"required,1..16384"`
+}
+
+type exchangeJSON struct {
+	AccessToken   string      `json:"access_token"`
+	TokenType     string      `json:"token_type"`
+	ExpiresIn     int         `json:"expires_in"` // seconds
+	Roles         []auth.Role `json:"roles"`
+	Distributions []string    `json:"distributions"`
+	Packages      []string    `json:"packages,omitempty"`
+}
+
 func (a *api) exchange(c *call) error {
-	var in struct {
-		Token string `json:"token" rule:"required,1..16384"`
-	}
+	var in exchangeBody
 	if err := a.decode(c, &in); err != nil {
 		return err
 	}
@@ -103,12 +120,5 @@ func (a *api) exchange(c *call) error {
 	if err != nil {
 		return err
 	}
-	return writeJSON(c.w, http.StatusOK, struct {
-		AccessToken   string      `json:"access_token"`
-		TokenType     string      `json:"token_type"`
-		ExpiresIn     int         `json:"expires_in"` // seconds
-		Roles         []auth.Role `json:"roles"`
-		Distributions []string    `json:"distributions"`
-		Packages      []string    `json:"packages,omitempty"`
-	}{string(token), "bearer", int(auth.PublisherLifetime / time.Second), list(p.Roles), list(p.Distributions), p.Packages})
+	return writeJSON(c.w, http.StatusOK, exchangeJSON{string(token), "bearer", int(auth.PublisherLifetime / time.Second), list(p.Roles), list(p.Distributions), p.Packages})
 }

@@ -61,7 +61,7 @@ type retiredJSON struct {
 	Version      string `json:"version"`
 	Arch         string `json:"arch"`
 	Distribution string `json:"distribution"`
-	Reason       string `json:"reason"`
+	Reason       string `json:"reason" rule:"retention_days|keep_versions"`
 	Size         int64  `json:"size_bytes"`
 }
 

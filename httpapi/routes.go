@@ -144,6 +144,10 @@ var routes = []route{
 	{"GET", "/health/live", public, "", noBody, (*api).live},
 	{"GET", "/health/ready", public, "", noBody, (*api).ready},
 	{"GET", metricsPath, auth.Admin, "", noBody, (*api).metrics}, // or Config.MetricsToken
+
+	{"GET", "/openapi.json", public, "", noBody, (*api).openAPI},
+	{"GET", "/docs", public, "", noBody, (*api).docs},
+	{"GET", "/docs/{asset}", public, "", noBody, (*api).docsAsset},
 }
 
 // A resource is what answers at one pattern, by method.

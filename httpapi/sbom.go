@@ -74,6 +74,16 @@ func (a *api) packageSBOM(c *call) error {
 	})
 }
 
+type previewJSON struct {
+	Format       sbom.Format     `json:"format"`
+	SpecVersion  string          `json:"spec_version"`
+	Distribution *string         `json:"distribution"`
+	Total        int             `json:"total_packages"`
+	Shown        int             `json:"shown"`
+	Truncated    bool            `json:"truncated"`
+	Preview      json.RawMessage `json:"preview"`
+}
+
 // previewSBOM answers with the beginning of a bill.
 func (a *api) previewSBOM(c *call) error {
 	bill, q := a.billQuery(c)
@@ -86,15 +96,7 @@ func (a *api) previewSBOM(c *call) error {
 	if err != nil {
 		return err
 	}
-	return writeJSON(c.w, http.StatusOK, struct {
-		Format       sbom.Format     `json:"format"`
-		SpecVersion  string          `json:"spec_version"`
-		Distribution *string         `json:"distribution"`
-		Total        int             `json:"total_packages"`
-		Shown        int             `json:"shown"`
-		Truncated    bool            `json:"truncated"`
-		Preview      json.RawMessage `json:"preview"`
-	}{bill.Format, bill.Version, orNull(bill.Distribution), made.Total, made.Shown, made.Shown < made.Total, doc.Bytes()})
+	return writeJSON(c.w, http.StatusOK, previewJSON{bill.Format, bill.Version, orNull(bill.Distribution), made.Total, made.Shown, made.Shown < made.Total, doc.Bytes()})
 }
 
 // makeBill has a bill written, when it is its turn.

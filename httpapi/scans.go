@@ -36,7 +36,7 @@ type scanJSON struct {
 }
 
 type malwareJSON struct {
-	Status    string  `json:"status"`
+	Status    string  `json:"status" rule:"clean|infected|not_scanned|error"`
 	Signature *string `json:"signature"`
 }
 
@@ -73,7 +73,7 @@ type cveJSON struct {
 	InstalledVersion string        `json:"installed_version"`
 	FixedVersion     *string       `json:"fixed_version"`
 	FixState         scan.FixState `json:"fix_state"`
-	Status           string        `json:"status"`
+	Status           string        `json:"status" rule:"open|accepted|not_affected"`
 	Description      string        `json:"description"`
 	URLs             []string      `json:"urls"`
 }

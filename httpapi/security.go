@@ -25,6 +25,35 @@ func listed[T ~string](q *query, name string, allowed []T) []T {
 	return out
 }
 
+type affectedJSON struct {
+	Name          string         `json:"name"`
+	Version       string         `json:"version"`
+	Arch          string         `json:"arch"`
+	Distributions []string       `json:"distributions"`
+	Status        aptrepo.Status `json:"status"`
+	FixedVersion  *string        `json:"fixed_version"`
+}
+
+type vulnerabilityJSON struct {
+	ID           string         `json:"id"`
+	Severity     scan.Severity  `json:"severity"`
+	CVSS         *float64       `json:"cvss"`
+	EPSS         *float64       `json:"epss"`
+	KEV          bool           `json:"kev"`
+	Description  string         `json:"description"`
+	FixState     scan.FixState  `json:"fix_state"`
+	FixedVersion *string        `json:"fixed_version"`
+	URLs         []string       `json:"urls"`
+	Affected     []affectedJSON `json:"affected"`
+}
+
+type vulnerabilitiesJSON struct {
+	Summary         severitiesJSON          `json:"summary"`
+	Scanned         int                     `json:"packages_scanned"`
+	Unscanned       int                     `json:"packages_unscanned"`
+	Vulnerabilities page[vulnerabilityJSON] `json:"vulnerabilities"`
+}
+
 func (a *api) vulnerabilities(c *call) error {
 	q := newQuery(c.Request)
 	p := paging{q.number("page", 1, 1, 1_000_000_000), q.number("per_page", 50, 1, 500)}
@@ -44,40 +73,15 @@ func (a *api) vulnerabilities(c *call) error {
 	if err != nil {
 		return err
 	}
-	type affectedJSON struct {
-		Name          string         `json:"name"`
-		Version       string         `json:"version"`
-		Arch          string         `json:"arch"`
-		Distributions []string       `json:"distributions"`
-		Status        aptrepo.Status `json:"status"`
-		FixedVersion  *string        `json:"fixed_version"`
-	}
-	type rowJSON struct {
-		ID           string         `json:"id"`
-		Severity     scan.Severity  `json:"severity"`
-		CVSS         *float64       `json:"cvss"`
-		EPSS         *float64       `json:"epss"`
-		KEV          bool           `json:"kev"`
-		Description  string         `json:"description"`
-		FixState     scan.FixState  `json:"fix_state"`
-		FixedVersion *string        `json:"fixed_version"`
-		URLs         []string       `json:"urls"`
-		Affected     []affectedJSON `json:"affected"`
-	}
-	row := func(v aptrepo.VulnerabilityRow) rowJSON {
+	row := func(v aptrepo.VulnerabilityRow) vulnerabilityJSON {
 		f := v.Finding
-		out := rowJSON{f.ID, f.Severity, f.CVSS, f.EPSS, f.KEV, f.Description, f.FixState, orNull(f.FixedVersion), list(f.URLs), []affectedJSON{}}
+		out := vulnerabilityJSON{f.ID, f.Severity, f.CVSS, f.EPSS, f.KEV, f.Description, f.FixState, orNull(f.FixedVersion), list(f.URLs), []affectedJSON{}}
 		for _, x := range v.Affected {
 			out.Affected = append(out.Affected, affectedJSON{x.Name, x.Version, x.Arch, list(x.Distributions), x.Status, orNull(x.FixedVersion)})
 		}
 		return out
 	}
-	return writeJSON(c.w, http.StatusOK, struct {
-		Summary         severitiesJSON `json:"summary"`
-		Scanned         int            `json:"packages_scanned"`
-		Unscanned       int            `json:"packages_unscanned"`
-		Vulnerabilities page[rowJSON]  `json:"vulnerabilities"`
-	}{severitiesJSON(found.Summary), found.Scanned, found.Unscanned, newPage(found.Items, found.Total, p, row)})
+	return writeJSON(c.w, http.StatusOK, vulnerabilitiesJSON{severitiesJSON(found.Summary), found.Scanned, found.Unscanned, newPage(found.Items, found.Total, p, row)})
 }
 
 type postureJSON struct {
@@ -124,6 +128,14 @@ func worst(c aptrepo.SeverityCounts) *scan.Severity {
 	return nil
 }
 
+type posturesJSON struct {
+	Summary   severitiesJSON    `json:"summary"`
+	Total     int               `json:"total_packages"`
+	Scanned   int               `json:"scanned_packages"`
+	Unscanned int               `json:"unscanned_packages"`
+	Packages  page[postureJSON] `json:"packages"`
+}
+
 func (a *api) posture(c *call) error {
 	q := newQuery(c.Request)
 	p := q.paging()
@@ -137,13 +149,22 @@ func (a *api) posture(c *call) error {
 	if err != nil {
 		return err
 	}
-	return writeJSON(c.w, http.StatusOK, struct {
-		Summary   severitiesJSON    `json:"summary"`
-		Total     int               `json:"total_packages"`
-		Scanned   int               `json:"scanned_packages"`
-		Unscanned int               `json:"unscanned_packages"`
-		Packages  page[postureJSON] `json:"packages"`
-	}{severitiesJSON(found.Counts), found.Total, found.Scanned, found.Unscanned, newPage(found.Items, found.Total, p, newPosture)})
+	return writeJSON(c.w, http.StatusOK, posturesJSON{severitiesJSON(found.Counts), found.Total, found.Scanned, found.Unscanned, newPage(found.Items, found.Total, p, newPosture)})
+}
+
+type waitingJSON struct {
+	postureJSON
+	Targets      []string  `json:"target_distributions"`
+	StatusReason string    `json:"status_reason"`
+	WaitingDays  int       `json:"waiting_days"`
+	CVEs         []cveJSON `json:"cves"`
+}
+
+type reviewQueueJSON struct {
+	Total    int               `json:"total"`
+	Blocked  int               `json:"blocked_count"`
+	Review   int               `json:"review_count"`
+	Packages page[waitingJSON] `json:"packages"`
 }
 
 func (a *api) reviewQueue(c *call) error {
@@ -157,19 +178,7 @@ func (a *api) reviewQueue(c *call) error {
 	if err != nil {
 		return err
 	}
-	type waitingJSON struct {
-		postureJSON
-		Targets      []string  `json:"target_distributions"`
-		StatusReason string    `json:"status_reason"`
-		WaitingDays  int       `json:"waiting_days"`
-		CVEs         []cveJSON `json:"cves"`
-	}
-	out := struct {
-		Total    int               `json:"total"`
-		Blocked  int               `json:"blocked_count"`
-		Review   int               `json:"review_count"`
-		Packages page[waitingJSON] `json:"packages"`
-	}{Total: found.Total, Blocked: found.Blocked, Review: found.Total - found.Blocked}
+	out := reviewQueueJSON{Total: found.Total, Blocked: found.Blocked, Review: found.Total - found.Blocked}
 	rows := make([]waitingJSON, len(found.Items))
 	for i, row := range found.Items {
 		known, err := a.Repo.Store.Scan(c.Context(), row.Artifact.ID)
@@ -195,6 +204,22 @@ func (a *api) reviewQueue(c *call) error {
 	return writeJSON(c.w, http.StatusOK, out)
 }
 
+type artifactCVEsJSON struct {
+	Name          string         `json:"name"`
+	Version       string         `json:"version"`
+	Arch          string         `json:"arch"`
+	Distributions []string       `json:"distributions"`
+	Status        aptrepo.Status `json:"status"`
+	Scanned       bool           `json:"scanned"`
+	ScannedAt     timestamp      `json:"scanned_at"`
+	DataDate      timestamp      `json:"data_date"`
+	Counts        countsJSON     `json:"counts"`
+	Total         int            `json:"total"`
+	CVEs          []cveJSON      `json:"cves"`
+	Decision      *decisionJSON  `json:"decision"`
+	Decisions     []decisionJSON `json:"decisions"`
+}
+
 func (a *api) artifactCVEs(c *call) error {
 	q := newQuery(c.Request)
 	s := c.selection(q)
@@ -213,21 +238,7 @@ func (a *api) artifactCVEs(c *call) error {
 	if err != nil {
 		return err
 	}
-	out := struct {
-		Name          string         `json:"name"`
-		Version       string         `json:"version"`
-		Arch          string         `json:"arch"`
-		Distributions []string       `json:"distributions"`
-		Status        aptrepo.Status `json:"status"`
-		Scanned       bool           `json:"scanned"`
-		ScannedAt     timestamp      `json:"scanned_at"`
-		DataDate      timestamp      `json:"data_date"`
-		Counts        countsJSON     `json:"counts"`
-		Total         int            `json:"total"`
-		CVEs          []cveJSON      `json:"cves"`
-		Decision      *decisionJSON  `json:"decision"`
-		Decisions     []decisionJSON `json:"decisions"`
-	}{
+	out := artifactCVEsJSON{
 		art.Name, art.Version, art.Arch, list(art.Distributions()), art.Status, known.Covered, timestamp(known.ScannedAt),
 		timestamp(known.DataDate), newCounts(known.Covered, known.Counts), 0, newCVEs(known.Findings, decisions, false),
 		activeDecision(decisions), []decisionJSON{},
@@ -239,14 +250,34 @@ func (a *api) artifactCVEs(c *call) error {
 	return writeJSON(c.w, http.StatusOK, out)
 }
 
+type decideBody struct {
+	Decision      string   `json:"decision" rule:"required,accepted|rejected|not_affected|upgrade_required"`
+	Comment       string   `json:"comment" rule:"required,trim,1..4000"`
+	ExpiresInDays *int     `json:"expires_in_days" rule:"1..3650"`
+	CVEIDs        []string `json:"cve_ids" rule:"0..10000"`
+}
+
+type decidedArchJSON struct {
+	Arch       string         `json:"arch"`
+	Previous   aptrepo.Status `json:"previous_status"`
+	Status     aptrepo.Status `json:"status"`
+	DecisionID string         `json:"decision_id"`
+}
+
+type decidedJSON struct {
+	Status        aptrepo.Status    `json:"status"`
+	Name          string            `json:"name"`
+	Version       string            `json:"version"`
+	Arch          string            `json:"arch"`
+	Previous      aptrepo.Status    `json:"previous_status"`
+	Distributions []string          `json:"distributions"`
+	Decision      decisionJSON      `json:"decision"`
+	Results       []decidedArchJSON `json:"results"`
+}
+
 func (a *api) decide(c *call) error {
 	q := newQuery(c.Request)
-	var in struct {
-		Decision      string   `json:"decision" rule:"required"`
-		Comment       string   `json:"comment" rule:"required,trim,1..4000"`
-		ExpiresInDays *int     `json:"expires_in_days" rule:"1..3650"`
-		CVEIDs        []string `json:"cve_ids" rule:"0..10000"`
-	}
+	var in decideBody
 	o := aptrepo.DecideOptions{Selection: c.selection(q)}
 	if err := q.err(); err != nil {
 		return err
@@ -258,44 +289,23 @@ func (a *api) decide(c *call) error {
 	if len(in.CVEIDs) > 0 {
 		o.Findings = in.CVEIDs
 	}
-	switch o.Ruling {
-	case aptrepo.RulingAccepted, aptrepo.RulingNotAffected:
-	case aptrepo.RulingRejected, aptrepo.RulingUpgradeRequired:
-		if in.ExpiresInDays != nil {
+	if in.ExpiresInDays != nil {
+		if o.Ruling != aptrepo.RulingAccepted && o.Ruling != aptrepo.RulingNotAffected {
 			return invalid(fault{"expires_in_days", "must not be given with this decision"})
 		}
-	default:
-		return invalid(fault{"decision", "must be one of accepted, rejected, not_affected, upgrade_required"})
-	}
-	if in.ExpiresInDays != nil {
 		o.ExpiresIn = time.Duration(*in.ExpiresInDays) * 24 * time.Hour
 	}
 	done, err := a.Repo.Decide(c.detach(), o)
 	if err != nil {
 		return err
 	}
-	type resultJSON struct {
-		Arch       string         `json:"arch"`
-		Previous   aptrepo.Status `json:"previous_status"`
-		Status     aptrepo.Status `json:"status"`
-		DecisionID string         `json:"decision_id"`
-	}
 	first := done[0]
-	out := struct {
-		Status        aptrepo.Status `json:"status"`
-		Name          string         `json:"name"`
-		Version       string         `json:"version"`
-		Arch          string         `json:"arch"`
-		Previous      aptrepo.Status `json:"previous_status"`
-		Distributions []string       `json:"distributions"`
-		Decision      decisionJSON   `json:"decision"`
-		Results       []resultJSON   `json:"results"`
-	}{
+	out := decidedJSON{
 		first.Artifact.Status, first.Artifact.Name, first.Artifact.Version, first.Artifact.Arch, first.Previous,
 		list(first.Artifact.Distributions()), newDecision(first.Decision), nil,
 	}
 	for _, d := range done {
-		out.Results = append(out.Results, resultJSON{d.Artifact.Arch, d.Previous, d.Artifact.Status, d.Decision.ID})
+		out.Results = append(out.Results, decidedArchJSON{d.Artifact.Arch, d.Previous, d.Artifact.Status, d.Decision.ID})
 	}
 	return writeJSON(c.w, http.StatusOK, out)
 }
@@ -308,6 +318,13 @@ type rescannedJSON struct {
 	Scan     scanJSON       `json:"scan"`
 }
 
+type rescanJSON struct {
+	Status  string          `json:"status"`
+	Name    string          `json:"name"`
+	Version string          `json:"version"`
+	Results []rescannedJSON `json:"results"`
+}
+
 func (a *api) rescan(c *call) error {
 	q := newQuery(c.Request)
 	s := c.selection(q)
@@ -318,16 +335,24 @@ func (a *api) rescan(c *call) error {
 	if err != nil {
 		return err
 	}
-	out := struct {
-		Status  string          `json:"status"`
-		Name    string          `json:"name"`
-		Version string          `json:"version"`
-		Results []rescannedJSON `json:"results"`
-	}{"rescanned", done[0].Artifact.Name, done[0].Artifact.Version, nil}
+	out := rescanJSON{"rescanned", done[0].Artifact.Name, done[0].Artifact.Version, nil}
 	for _, d := range done {
 		out.Results = append(out.Results, rescannedJSON{d.Artifact.Arch, d.Previous, d.Artifact.Status, list(d.NewFindings), newScan(d.Scan)})
 	}
 	return writeJSON(c.w, http.StatusOK, out)
+}
+
+type quarantineBody struct {
+	Reason string `json:"reason" rule:"trim,0..4000"`
+}
+
+type quarantinedJSON struct {
+	Status        aptrepo.Status `json:"status"`
+	Name          string         `json:"name"`
+	Version       string         `json:"version"`
+	Architectures []string       `json:"architectures"`
+	RemovedFrom   []string       `json:"removed_from"`
+	Reason        string         `json:"reason"`
 }
 
 func (a *api) quarantine(c *call) error {
@@ -336,9 +361,7 @@ func (a *api) quarantine(c *call) error {
 	if err := q.err(); err != nil {
 		return err
 	}
-	var in struct {
-		Reason string `json:"reason" rule:"trim,0..4000"`
-	}
+	var in quarantineBody
 	if err := a.decode(c, &in); err != nil {
 		return err
 	}
@@ -347,14 +370,7 @@ func (a *api) quarantine(c *call) error {
 	if err != nil {
 		return err
 	}
-	out := struct {
-		Status        aptrepo.Status `json:"status"`
-		Name          string         `json:"name"`
-		Version       string         `json:"version"`
-		Architectures []string       `json:"architectures"`
-		RemovedFrom   []string       `json:"removed_from"`
-		Reason        string         `json:"reason"`
-	}{aptrepo.Quarantined, before[0].Name, before[0].Version, nil, []string{}, in.Reason}
+	out := quarantinedJSON{aptrepo.Quarantined, before[0].Name, before[0].Version, nil, []string{}, in.Reason}
 	for i := range before {
 		out.Architectures = append(out.Architectures, before[i].Arch)
 		out.RemovedFrom = append(out.RemovedFrom, before[i].Distributions()...)
@@ -364,15 +380,31 @@ func (a *api) quarantine(c *call) error {
 	return writeJSON(c.w, http.StatusOK, out)
 }
 
+type releaseBody struct {
+	Comment string `json:"comment" rule:"trim,0..4000"`
+}
+
+type releasedArchJSON struct {
+	Arch          string         `json:"arch"`
+	Status        aptrepo.Status `json:"status"`
+	Distributions []string       `json:"distributions"`
+	Scan          scanJSON       `json:"scan"`
+}
+
+type releasedJSON struct {
+	Status  aptrepo.Status     `json:"status"`
+	Name    string             `json:"name"`
+	Version string             `json:"version"`
+	Results []releasedArchJSON `json:"results"`
+}
+
 func (a *api) release(c *call) error {
 	q := newQuery(c.Request)
 	s := c.selection(q)
 	if err := q.err(); err != nil {
 		return err
 	}
-	var in struct {
-		Comment string `json:"comment" rule:"trim,0..4000"`
-	}
+	var in releaseBody
 	if err := a.decode(c, &in); err != nil {
 		return err
 	}
@@ -380,20 +412,9 @@ func (a *api) release(c *call) error {
 	if err != nil {
 		return err
 	}
-	type releasedJSON struct {
-		Arch          string         `json:"arch"`
-		Status        aptrepo.Status `json:"status"`
-		Distributions []string       `json:"distributions"`
-		Scan          scanJSON       `json:"scan"`
-	}
-	out := struct {
-		Status  aptrepo.Status `json:"status"`
-		Name    string         `json:"name"`
-		Version string         `json:"version"`
-		Results []releasedJSON `json:"results"`
-	}{done[0].Artifact.Status, done[0].Artifact.Name, done[0].Artifact.Version, nil}
+	out := releasedJSON{done[0].Artifact.Status, done[0].Artifact.Name, done[0].Artifact.Version, nil}
 	for _, d := range done {
-		out.Results = append(out.Results, releasedJSON{d.Artifact.Arch, d.Artifact.Status, list(d.Artifact.Distributions()), newScan(d.Scan)})
+		out.Results = append(out.Results, releasedArchJSON{d.Artifact.Arch, d.Artifact.Status, list(d.Artifact.Distributions()), newScan(d.Scan)})
 	}
 	return writeJSON(c.w, http.StatusOK, out)
 }

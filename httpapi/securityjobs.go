@@ -64,6 +64,13 @@ type changedJSON struct {
 	Status   aptrepo.Status `json:"status"`
 }
 
+type rescanAllJSON struct {
+	Status  string        `json:"status"`
+	Scanned int           `json:"scanned"`
+	Failed  int           `json:"failed"`
+	Changed []changedJSON `json:"changed"`
+}
+
 func rescanWork(repo *aptrepo.Repo, updateFeeds UpdateFeeds) func(context.Context, *jobs.Task) (any, error) {
 	return work(func(ctx context.Context, t *jobs.Task, args rescanArgs) (any, error) {
 		if args.Feeds && updateFeeds != nil {
@@ -75,12 +82,7 @@ func rescanWork(repo *aptrepo.Repo, updateFeeds UpdateFeeds) func(context.Contex
 		if err != nil {
 			return nil, err
 		}
-		out := struct {
-			Status  string        `json:"status"`
-			Scanned int           `json:"scanned"`
-			Failed  int           `json:"failed"`
-			Changed []changedJSON `json:"changed"`
-		}{"done", done.Scanned, done.Failed, []changedJSON{}}
+		out := rescanAllJSON{"done", done.Scanned, done.Failed, []changedJSON{}}
 		for _, c := range done.Changed {
 			a := c.Artifact
 			out.Changed = append(out.Changed, changedJSON{a.Name, a.Version, a.Arch, c.Previous, a.Status})
@@ -111,6 +113,13 @@ func refreshFeeds(ctx context.Context, repo *aptrepo.Repo, update UpdateFeeds, p
 	return feeds, err
 }
 
+type clamavUpdateJSON struct {
+	Status           string    `json:"status"`
+	SignatureVersion string    `json:"signature_version"`
+	SignatureDate    timestamp `json:"signature_date"`
+	Output           string    `json:"output"`
+}
+
 func clamavWork(repo *aptrepo.Repo, update func(context.Context) (clamav.Update, error)) func(context.Context, *jobs.Task) (any, error) {
 	return work(func(ctx context.Context, _ *jobs.Task, _ rescanArgs) (any, error) {
 		done, err := update(ctx)
@@ -127,18 +136,23 @@ func clamavWork(repo *aptrepo.Repo, update func(context.Context) (clamav.Update,
 		if err != nil {
 			return nil, newProblem(http.StatusBadGateway, "clamav_update_failed", "The signatures could not be updated: %s", oneLine(err.Error()))
 		}
-		return struct {
-			Status           string    `json:"status"`
-			SignatureVersion string    `json:"signature_version"`
-			SignatureDate    timestamp `json:"signature_date"`
-			Output           string    `json:"output"`
-		}{done.Result, done.Status.SignatureVersion, timestamp(done.Status.SignatureDate), done.Output}, nil
+		return clamavUpdateJSON{done.Result, done.Status.SignatureVersion, timestamp(done.Status.SignatureDate), done.Output}, nil
 	})
 }
 
 // errNoScanner has no Retry-After: it does not pass.
 var errNoScanner = newProblem(http.StatusServiceUnavailable, "clamav_not_configured",
 	"There is no setting scan.clamav_address, or no command to update its signatures.")
+
+type clamavStatusJSON struct {
+	Enabled          bool      `json:"enabled"`
+	Available        bool      `json:"available"`
+	EngineVersion    *string   `json:"engine_version"`
+	SignatureVersion *string   `json:"signature_version"`
+	SignatureDate    timestamp `json:"signature_date"`
+	Address          string    `json:"address"`
+	Detail           string    `json:"detail"`
+}
 
 func (a *api) clamavStatus(c *call) error {
 	var s ScannerStatus
@@ -148,15 +162,7 @@ func (a *api) clamavStatus(c *call) error {
 	if !c.who.Has(auth.Maintainer) {
 		s.Address = ""
 	}
-	return writeJSON(c.w, http.StatusOK, struct {
-		Enabled          bool      `json:"enabled"`
-		Available        bool      `json:"available"`
-		EngineVersion    *string   `json:"engine_version"`
-		SignatureVersion *string   `json:"signature_version"`
-		SignatureDate    timestamp `json:"signature_date"`
-		Address          string    `json:"address"`
-		Detail           string    `json:"detail"`
-	}{s.Enabled, s.Available, orNull(s.EngineVersion), orNull(s.SignatureVersion), timestamp(s.SignatureDate), s.Address, oneLine(s.Detail)})
+	return writeJSON(c.w, http.StatusOK, clamavStatusJSON{s.Enabled, s.Available, orNull(s.EngineVersion), orNull(s.SignatureVersion), timestamp(s.SignatureDate), s.Address, oneLine(s.Detail)})
 }
 
 func (a *api) clamavUpdate(c *call) error {
@@ -166,14 +172,16 @@ func (a *api) clamavUpdate(c *call) error {
 	return a.do(c, workload{kind: jobClamAVUpdate, args: rescanArgs{Actor: actorOf(c)}, join: "update"})
 }
 
+type rescanAllBody struct {
+	Distribution *string `json:"distribution" rule:"trim,1..40"`
+	Status       *string `json:"status" rule:"trim,1..40" enum:"statuses"`
+}
+
 func (a *api) rescanAll(c *call) error {
 	if err := c.needAllNames(); err != nil {
 		return err
 	}
-	var in struct {
-		Distribution *string `json:"distribution" rule:"trim,1..40"`
-		Status       *string `json:"status" rule:"trim,1..40"`
-	}
+	var in rescanAllBody
 	if err := a.decode(c, &in); err != nil {
 		return err
 	}

@@ -56,6 +56,13 @@ func (a *api) recordTest(c *call, action, target, code, what string, failed erro
 // oneLine makes text of another server fit for an answer.
 func oneLine(s string) string { return clip(strings.Join(strings.Fields(s), " ")) }
 
+type ldapTestJSON struct {
+	Status  string `json:"status"`
+	Message string `json:"message"`
+	Server  string `json:"server"`
+	TLS     bool   `json:"tls"`
+}
+
 func (a *api) testLDAP(c *call) error {
 	s := a.Settings.Current().LDAP
 	if a.TestLDAP == nil || s.URL == "" || s.BaseDN == "" {
@@ -65,18 +72,20 @@ func (a *api) testLDAP(c *call) error {
 	if err := a.recordTest(c, "settings.test_ldap", s.URL, "ldap_failed", "The directory cannot be used", err); err != nil {
 		return err
 	}
-	return writeJSON(c.w, http.StatusOK, struct {
-		Status  string `json:"status"`
-		Message string `json:"message"`
-		Server  string `json:"server"`
-		TLS     bool   `json:"tls"`
-	}{"ok", "Bind and search succeeded", s.URL, encrypted})
+	return writeJSON(c.w, http.StatusOK, ldapTestJSON{"ok", "Bind and search succeeded", s.URL, encrypted})
+}
+
+type testEmailBody struct {
+	To *string `json:"to" rule:"trim,1..254"`
+}
+
+type emailTestJSON struct {
+	Status string `json:"status"`
+	To     string `json:"to"`
 }
 
 func (a *api) testEmail(c *call) error {
-	var in struct {
-		To *string `json:"to" rule:"trim,1..254"`
-	}
+	var in testEmailBody
 	if err := a.decode(c, &in); err != nil {
 		return err
 	}
@@ -95,10 +104,7 @@ func (a *api) testEmail(c *call) error {
 	if err := a.recordTest(c, "settings.test_email", to, "smtp_failed", "The mail could not be sent", err); err != nil {
 		return err
 	}
-	return writeJSON(c.w, http.StatusOK, struct {
-		Status string `json:"status"`
-		To     string `json:"to"`
-	}{"ok", to})
+	return writeJSON(c.w, http.StatusOK, emailTestJSON{"ok", to})
 }
 
 // recipient returns who gets a test mail: whom the request names, else the

@@ -13,30 +13,33 @@ import (
 	"github.com/repod-io/repod/aptrepo/upstream"
 )
 
+type sourceStatusJSON struct {
+	SourceID     string         `json:"source_id"`
+	URL          string         `json:"url"`
+	Suite        string         `json:"suite"`
+	Security     bool           `json:"security"`
+	Enabled      bool           `json:"enabled"`
+	Target       string         `json:"target_distribution"`
+	Status       string         `json:"status" rule:"never|syncing|ok|error"`
+	LastAttempt  timestamp      `json:"last_attempt"`
+	LastSync     timestamp      `json:"last_sync"`
+	PackageCount int64          `json:"package_count"`
+	Error        *syncErrorJSON `json:"error"`
+}
+
+type sourceStatusesJSON struct {
+	Sources []sourceStatusJSON `json:"sources"`
+	Total   int                `json:"total"`
+}
+
 func (a *api) syncStatus(c *call) error {
 	found, err := a.Import.Status(c.Context())
 	if err != nil {
 		return err
 	}
-	type statusJSON struct {
-		SourceID     string    `json:"source_id"`
-		URL          string    `json:"url"`
-		Suite        string    `json:"suite"`
-		Security     bool      `json:"security"`
-		Enabled      bool      `json:"enabled"`
-		Target       string    `json:"target_distribution"`
-		Status       string    `json:"status"`
-		LastAttempt  timestamp `json:"last_attempt"`
-		LastSync     timestamp `json:"last_sync"`
-		PackageCount int64     `json:"package_count"`
-		Error        *fail     `json:"error"`
-	}
-	out := struct {
-		Sources []statusJSON `json:"sources"`
-		Total   int          `json:"total"`
-	}{[]statusJSON{}, len(found)}
+	out := sourceStatusesJSON{[]sourceStatusJSON{}, len(found)}
 	for _, s := range found {
-		row := statusJSON{
+		row := sourceStatusJSON{
 			SourceID: s.ID, URL: s.PublicURL(), Suite: s.Suite, Security: s.Security, Enabled: s.Enabled,
 			Target: s.TargetDistribution, Status: string(s.State.Status), LastAttempt: timestamp(s.State.LastAttempt),
 			LastSync: timestamp(s.State.LastSync), PackageCount: s.State.PackageCount,
@@ -45,15 +48,15 @@ func (a *api) syncStatus(c *call) error {
 			row.Status = "syncing"
 		}
 		if s.State.Status == upstream.Error {
-			row.Error = &fail{s.State.Code, s.State.Reason, s.State.Detail}
+			row.Error = &syncErrorJSON{s.State.Code, s.State.Reason, s.State.Detail}
 		}
 		out.Sources = append(out.Sources, row)
 	}
 	return writeJSON(c.w, http.StatusOK, out)
 }
 
-// fail is why a source could not be synced.
-type fail struct {
+// syncErrorJSON is why a source could not be synced.
+type syncErrorJSON struct {
 	Code   string `json:"code"`
 	Reason string `json:"reason,omitempty"`
 	Detail string `json:"detail"`
@@ -103,6 +106,20 @@ func (a *api) nextSync() (timestamp, error) {
 	return timestamp(next), err
 }
 
+type securitySourceJSON struct {
+	ID    string `json:"id"`
+	Suite string `json:"suite"`
+}
+
+type syncScheduleJSON struct {
+	Enabled  bool                 `json:"enabled"`
+	Cron     string               `json:"cron"`
+	Timezone string               `json:"timezone"`
+	NextRun  timestamp            `json:"next_run"`
+	LastRun  timestamp            `json:"last_run"`
+	Security []securitySourceJSON `json:"security_sources"`
+}
+
 func (a *api) syncSchedule(c *call) error {
 	found, err := a.Import.Status(c.Context())
 	if err != nil {
@@ -112,25 +129,21 @@ func (a *api) syncSchedule(c *call) error {
 	if err != nil {
 		return err
 	}
-	type sourceJSON struct {
-		ID    string `json:"id"`
-		Suite string `json:"suite"`
-	}
 	s := a.Settings.Current().Import
-	out := struct {
-		Enabled  bool         `json:"enabled"`
-		Cron     string       `json:"cron"`
-		Timezone string       `json:"timezone"`
-		NextRun  timestamp    `json:"next_run"`
-		LastRun  timestamp    `json:"last_run"`
-		Security []sourceJSON `json:"security_sources"`
-	}{s.ScheduleEnabled, s.Schedule, s.Timezone, next, timestamp(importer.LastAttempt(found)), []sourceJSON{}}
+	out := syncScheduleJSON{s.ScheduleEnabled, s.Schedule, s.Timezone, next, timestamp(importer.LastAttempt(found)), []securitySourceJSON{}}
 	for _, source := range found {
 		if source.Security && source.Enabled {
-			out.Security = append(out.Security, sourceJSON{source.ID, source.Suite})
+			out.Security = append(out.Security, securitySourceJSON{source.ID, source.Suite})
 		}
 	}
 	return writeJSON(c.w, http.StatusOK, out)
+}
+
+type nextSyncJSON struct {
+	NextRun  timestamp `json:"next_run"`
+	Status   string    `json:"status" rule:"scheduled|disabled"`
+	Cron     string    `json:"cron"`
+	Timezone string    `json:"timezone"`
 }
 
 // showNextSync is the schedule as the settings page has it.
@@ -144,12 +157,12 @@ func (a *api) showNextSync(c *call) error {
 	if s.ScheduleEnabled {
 		status = "scheduled"
 	}
-	return writeJSON(c.w, http.StatusOK, struct {
-		NextRun  timestamp `json:"next_run"`
-		Status   string    `json:"status"`
-		Cron     string    `json:"cron"`
-		Timezone string    `json:"timezone"`
-	}{next, status, s.Schedule, s.Timezone})
+	return writeJSON(c.w, http.StatusOK, nextSyncJSON{next, status, s.Schedule, s.Timezone})
+}
+
+type sourcesJSON struct {
+	Sources settings.Sources `json:"sources"`
+	Total   int              `json:"total"`
 }
 
 func (a *api) listSources(c *call) error {
@@ -158,10 +171,7 @@ func (a *api) listSources(c *call) error {
 	}
 	sources := slices.Clone(a.Settings.Current().Import.Sources)
 	slices.SortFunc(sources, func(x, y upstream.Source) int { return cmp.Compare(x.ID, y.ID) })
-	return writeJSON(c.w, http.StatusOK, struct {
-		Sources settings.Sources `json:"sources"`
-		Total   int              `json:"total"`
-	}{sources, len(sources)})
+	return writeJSON(c.w, http.StatusOK, sourcesJSON{sources, len(sources)})
 }
 
 func (a *api) createSource(c *call) error {

@@ -214,6 +214,7 @@ func (f *fixture) send(req *http.Request) answer {
 	}
 	a := answer{res.StatusCode, res.Header, string(body)}
 	f.inspect(req, a)
+	f.conform(req, a)
 	return a
 }
 

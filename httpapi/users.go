@@ -15,15 +15,17 @@ func newUserJSON(u *auth.User) userJSON {
 	}
 }
 
+type usersJSON struct {
+	Users []userJSON `json:"users"`
+	Total int        `json:"total"`
+}
+
 func (a *api) listUsers(c *call) error {
 	users, err := a.Auth.Users(c.Context())
 	if err != nil {
 		return err
 	}
-	out := struct {
-		Users []userJSON `json:"users"`
-		Total int        `json:"total"`
-	}{[]userJSON{}, len(users)}
+	out := usersJSON{[]userJSON{}, len(users)}
 	for i := range users {
 		out.Users = append(out.Users, newUserJSON(&users[i]))
 	}
@@ -38,15 +40,19 @@ func rolesOf(names *[]string) ([]auth.Role, error) {
 	return auth.ParseRoles(*names)
 }
 
+type newUserBody struct {
+	Username string    `json:"username" rule:"required,trim"`
+	Password string    `json:"password" rule:"required"`
+	Email    string    `json:"email" rule:"trim"`
+	FullName string    `json:"full_name" rule:"trim"`
+	Roles    *[]string `json:"roles" enum:"roles"`
+	Active   bool      `json:"active"`
+}
+
+var newUserDefault = newUserBody{Active: true}
+
 func (a *api) createUser(c *call) error {
-	in := struct {
-		Username string    `json:"username" rule:"required,trim"`
-		Password string    `json:"password" rule:"required"`
-		Email    string    `json:"email" rule:"trim"`
-		FullName string    `json:"full_name" rule:"trim"`
-		Roles    *[]string `json:"roles"`
-		Active   bool      `json:"active"`
-	}{Active: true}
+	in := newUserDefault
 	if err := a.decode(c, &in); err != nil {
 		return err
 	}
@@ -67,13 +73,15 @@ func (a *api) createUser(c *call) error {
 	return writeJSON(c.w, http.StatusCreated, newUserJSON(&u))
 }
 
+type userPatchBody struct {
+	Roles    *[]string `json:"roles" enum:"roles"`
+	Email    *string   `json:"email" rule:"trim"`
+	FullName *string   `json:"full_name" rule:"trim"`
+	Active   *bool     `json:"active"`
+}
+
 func (a *api) updateUser(c *call) error {
-	var in struct {
-		Roles    *[]string `json:"roles"`
-		Email    *string   `json:"email" rule:"trim"`
-		FullName *string   `json:"full_name" rule:"trim"`
-		Active   *bool     `json:"active"`
-	}
+	var in userPatchBody
 	if err := a.decode(c, &in); err != nil {
 		return err
 	}
@@ -115,10 +123,12 @@ func newPassword(err error) error {
 	return weakPassword(policy, "new_password")
 }
 
+type setPasswordBody struct {
+	NewPassword string `json:"new_password" rule:"required"`
+}
+
 func (a *api) setPassword(c *call) error {
-	var in struct {
-		NewPassword string `json:"new_password" rule:"required"`
-	}
+	var in setPasswordBody
 	if err := a.decode(c, &in); err != nil {
 		return err
 	}
@@ -129,14 +139,16 @@ func (a *api) setPassword(c *call) error {
 	return writeJSON(c.w, http.StatusOK, status{Username: name, Status: "password_reset"})
 }
 
+type changePasswordBody struct {
+	CurrentPassword string `json:"current_password" rule:"required"`
+	NewPassword     string `json:"new_password" rule:"required"`
+}
+
 func (a *api) changePassword(c *call) error {
 	if err := c.needSession(); err != nil {
 		return err
 	}
-	var in struct {
-		CurrentPassword string `json:"current_password" rule:"required"`
-		NewPassword     string `json:"new_password" rule:"required"`
-	}
+	var in changePasswordBody
 	if err := a.decode(c, &in); err != nil {
 		return err
 	}
@@ -146,10 +158,12 @@ func (a *api) changePassword(c *call) error {
 	return writeJSON(c.w, http.StatusOK, status{Status: "password_changed"})
 }
 
+type forgotPasswordBody struct {
+	Email string `json:"email" rule:"required,trim"`
+}
+
 func (a *api) forgotPassword(c *call) error {
-	var in struct {
-		Email string `json:"email" rule:"required,trim"`
-	}
+	var in forgotPasswordBody
 	if err := a.decode(c, &in); err != nil {
 		return err
 	}
@@ -161,11 +175,13 @@ func (a *api) forgotPassword(c *call) error {
 	})
 }
 
+type resetPasswordBody struct {
+	Token       string `json:"token" rule:"required,1..256"`
+	NewPassword string `json:"new_password" rule:"required"`
+}
+
 func (a *api) resetPassword(c *call) error {
-	var in struct {
-		Token       string `json:"token" rule:"required,1..256"`
-		NewPassword string `json:"new_password" rule:"required"`
-	}
+	var in resetPasswordBody
 	if err := a.decode(c, &in); err != nil {
 		return err
 	}

@@ -2,23 +2,17 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
-	"log"
-	"net"
 	"net/http"
 	"net/http/httptest"
-	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
-	"time"
 )
 
 // invoke runs the command line with an environment and returns what it does.
@@ -27,27 +21,6 @@ func invoke(t *testing.T, env map[string]string, args ...string) (status int, st
 	var out, errOut bytes.Buffer
 	status = run(t.Context(), args, func(name string) string { return env[name] }, strings.NewReader(""), &out, &errOut)
 	return status, out.String(), errOut.String()
-}
-
-// testClient returns a client of a server that waits no real time.
-func testClient(t *testing.T, address string, retries int) (*client, *[]time.Duration) {
-	t.Helper()
-	p := &program{
-		env: func(name string) string {
-			return map[string]string{"REPOD_URL": address, "REPOD_TOKEN": "secret"}[name]
-		},
-		stderr: io.Discard,
-	}
-	c, err := p.client(retries)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var waits []time.Duration
-	c.wait = func(ctx context.Context, d time.Duration) error {
-		waits = append(waits, d)
-		return ctx.Err()
-	}
-	return c, &waits
 }
 
 // answers serves a list of answers, one after the other.
@@ -84,121 +57,30 @@ func hangUp(w http.ResponseWriter) {
 	}
 }
 
-func TestRetries(t *testing.T) {
-	busy := refuse(429, "rate_limited", "7")
-	away := refuse(503, "storage_unavailable", "2")
-	tests := []struct {
-		name     string
-		answers  []func(http.ResponseWriter)
-		retries  int
-		requests int64
-		wantErr  string
-		first    time.Duration // at least
-	}{
-		{"at once", []func(http.ResponseWriter){accept("{}")}, 5, 1, "", 0},
-		{"busy", []func(http.ResponseWriter){busy, busy, busy, accept("{}")}, 1, 4, "", 7 * time.Second},
-		{"away", []func(http.ResponseWriter){away, away, accept("{}")}, 2, 3, "", 2 * time.Second},
-		{"away for too long", []func(http.ResponseWriter){away}, 2, 3, "storage_unavailable", 2 * time.Second},
-		{"hung up", []func(http.ResponseWriter){hangUp, accept("{}")}, 1, 2, "", time.Second},
-		{"hung up too often", []func(http.ResponseWriter){hangUp}, 3, 4, "EOF", time.Second},
-		{"not at all", []func(http.ResponseWriter){away}, 0, 1, "storage_unavailable", 0},
-		{"a conflict stays", []func(http.ResponseWriter){refuse(409, "duplicate_conflict", "")}, 5, 1, "duplicate_conflict", 0},
-		{"full", []func(http.ResponseWriter){refuse(507, "storage_full", "")}, 5, 1, "storage_full", 0},
-		{"tomorrow", []func(http.ResponseWriter){refuse(429, "rate_limited", "86400")}, 5, 1, "rate_limited", 0},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			srv, requests := answers(t, tt.answers...)
-			c, waits := testClient(t, srv.URL, tt.retries)
-			_, err := c.do(t.Context(), request{method: "POST", path: "/x", body: jsonBody(1)})
-			if got := fmt.Sprint(err); (err == nil) != (tt.wantErr == "") || !strings.Contains(got, tt.wantErr) {
-				t.Errorf("error %v, want %q", err, tt.wantErr)
-			}
-			if n := requests.Load(); n != tt.requests {
-				t.Errorf("%d requests, want %d", n, tt.requests)
-			}
-			if len(*waits) != int(tt.requests)-1 {
-				t.Errorf("waited %d times for %d requests", len(*waits), tt.requests)
-			}
-			if len(*waits) > 0 && (*waits)[0] < tt.first {
-				t.Errorf("waited %v first, want at least %v", (*waits)[0], tt.first)
-			}
-		})
-	}
-}
-
-func TestBackoffGrows(t *testing.T) {
-	var last time.Duration
-	for failures := range 5 {
-		delay, counts := retryDelay(io.ErrUnexpectedEOF, failures)
-		if !counts || delay < last*3/2 {
-			t.Errorf("failure %d: %v after %v", failures, delay, last)
-		}
-		last = delay
-	}
-	if delay, _ := retryDelay(io.ErrUnexpectedEOF, 60); delay < maxBackoff || delay > maxBackoff*5/4 {
-		t.Errorf("after 60 failures: %v", delay)
-	}
-}
-
-func TestPermanentFailures(t *testing.T) {
-	secure := httptest.NewUnstartedServer(http.NotFoundHandler())
-	secure.Config.ErrorLog = log.New(io.Discard, "", 0)
-	secure.StartTLS()
-	defer secure.Close()
-	plain := httptest.NewServer(http.NotFoundHandler())
-	defer plain.Close()
-	for name, address := range map[string]string{
-		"unknown authority": secure.URL,
-		"no TLS there":      strings.Replace(plain.URL, "http:", "https:", 1),
-	} {
-		t.Run(name, func(t *testing.T) {
-			c, waits := testClient(t, address, 5)
-			if _, err := c.do(t.Context(), request{method: "GET", path: "/"}); err == nil {
-				t.Error("no error")
-			}
-			if len(*waits) > 0 {
-				t.Error("tried again")
-			}
-		})
-	}
-	dns := &url.Error{Op: "Get", Err: &net.DNSError{IsNotFound: true}}
-	if delay, _ := retryDelay(dns, 0); delay >= 0 {
-		t.Error("a host that does not exist is tried again")
-	}
-}
-
-// The token must not follow a redirect, be it to another host or scheme.
-func TestRedirectIsNotFollowed(t *testing.T) {
-	var asked atomic.Bool
-	other := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { asked.Store(true) }))
-	defer other.Close()
-	srv := httptest.NewServer(http.RedirectHandler(other.URL, http.StatusTemporaryRedirect))
-	defer srv.Close()
-	c, _ := testClient(t, srv.URL, 5)
-	for _, r := range []request{{method: "POST", path: "/upload/", body: jsonBody(1)}, {method: "GET", path: "/packages/"}} {
-		_, err := c.do(t.Context(), r)
-		if err == nil || !strings.Contains(err.Error(), "set REPOD_URL") || asked.Load() {
-			t.Errorf("%s: error %v, other host asked: %v", r.method, err, asked.Load())
-		}
-	}
-}
-
 func TestProblemText(t *testing.T) {
-	text := `{"status":422,"code":"validation_failed","detail":"The request has 2 invalid fields.",
+	faults := `{"status":422,"code":"validation_failed","detail":"The request has 2 invalid fields.",
 		"errors":[{"field":"name","message":"is missing"},{"field":"to","message":"is \u001b[31mred\nx"}]}`
-	err := problemOf(&http.Response{StatusCode: 422, Header: http.Header{}}, []byte(text))
-	want := "The request has 2 invalid fields: name is missing, to is \ufffd[31mred; x (validation_failed)"
-	if err.Error() != want {
-		t.Errorf("got  %q\nwant %q", err, want)
-	}
-	err = problemOf(&http.Response{StatusCode: 502, Status: "502 Bad Gateway", Header: http.Header{}}, []byte("<html>"))
-	if want := "the server answered 502 Bad Gateway"; err.Error() != want {
-		t.Errorf("got %q, want %q", err, want)
-	}
-	err = problemOf(&http.Response{StatusCode: 401, Header: http.Header{}}, []byte(`{"code":"authentication_required","detail":"Log in."}`))
-	if !strings.Contains(err.Error(), "set REPOD_TOKEN") {
-		t.Errorf("%q does not say what to do", err)
+	for _, tt := range []struct {
+		status     int
+		body, want string
+	}{
+		{422, faults, "repod: The request has 2 invalid fields: name is missing, to is \ufffd[31mred; x (validation_failed)\n"},
+		{500, "<html>", "repod: the server answered 500 Internal Server Error\n"},
+		{401, `{"code":"authentication_required","detail":"Log in."}`, "repod: Log in (authentication_required): set REPOD_TOKEN to an API token\n"},
+		{200, "<html>", "repod: the answer is not what a repod server says: invalid character '<' looking for beginning of value: check REPOD_URL\n"},
+		{308, "", "repod: the server answered 308 Permanent Redirect, redirecting to https://elsewhere.example.com/: set REPOD_URL to where the server is\n"},
+	} {
+		srv, _ := answers(t, func(w http.ResponseWriter) {
+			if tt.status == 308 {
+				w.Header().Set("Location", "https://elsewhere.example.com/")
+			}
+			w.WriteHeader(tt.status)
+			_, _ = io.WriteString(w, tt.body)
+		})
+		env := map[string]string{"REPOD_URL": srv.URL}
+		if _, _, stderr := invoke(t, env, "promote", "a", "1", "--from", "x", "--to", "y"); stderr != tt.want {
+			t.Errorf("got  %q\nwant %q", stderr, tt.want)
+		}
 	}
 }
 
@@ -319,94 +201,10 @@ func TestUploadJSON(t *testing.T) {
 	}
 }
 
-// Sending a large file must not hold it in memory: the reader is asked for
-// little at a time, and is never read ahead of what the server takes.
-func TestUploadStreams(t *testing.T) {
-	if testing.Short() {
-		t.Skip("sends 256 MiB")
-	}
-	path := filepath.Join(t.TempDir(), "big.deb")
-	f, err := os.Create(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	const size = 256 << 20
-	if err := errors.Join(f.Truncate(size), f.Close()); err != nil {
-		t.Fatal(err)
-	}
-	s := &uploadServer{received: map[string]int{}}
-	srv := httptest.NewServer(s)
-	defer srv.Close()
-	c, _ := testClient(t, srv.URL, 0)
-	var sent atomic.Int64
-	allocated := testing.Benchmark(func(b *testing.B) {
-		if b.N > 1 {
-			return
-		}
-		b.ReportAllocs()
-		u := c.uploadFile(t.Context(), path, uploadOptions{distribution: "jammy"}, func(n int64) { sent.Add(n) })
-		if u.err != nil {
-			b.Error(u.err)
-		}
-	}).AllocedBytesPerOp()
-	if s.bytes != size || sent.Load() != size {
-		t.Errorf("server got %d bytes, %d were counted, want %d", s.bytes, sent.Load(), size)
-	}
-	if allocated > size/4 {
-		t.Errorf("sending allocated %d bytes", allocated)
-	}
-}
-
-// A server that refuses must not be sent a large file first.
-func TestRefusalComesBeforeTheBody(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "big.deb")
-	if err := os.WriteFile(path, make([]byte, 8<<20), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Header.Get("Expect") != "100-continue" {
-			t.Error("the client does not wait for leave to send")
-		}
-		refuse(401, "invalid_token", "")(w)
-	}))
-	defer srv.Close()
-	c, _ := testClient(t, srv.URL, 0)
-	var sent atomic.Int64
-	u := c.uploadFile(t.Context(), path, uploadOptions{distribution: "jammy"}, func(n int64) { sent.Add(n) })
-	if u.Error == nil || u.Error.Code != "invalid_token" || sent.Load() > 0 {
-		t.Errorf("%d bytes went before %v", sent.Load(), u.err)
-	}
-}
-
-// The progress of a file that is sent again must not count twice.
-func TestProgressTakesBackWhatIsSentAgain(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "a.deb")
-	if err := os.WriteFile(path, make([]byte, 1<<20), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	srv, _ := answers(t, refuse(503, "storage_unavailable", ""), hangUp, accept(`{"status":"indexed"}`))
-	c, _ := testClient(t, srv.URL, 2)
-	var sent atomic.Int64
-	u := c.uploadFile(t.Context(), path, uploadOptions{distribution: "jammy"}, func(n int64) { sent.Add(n) })
-	if u.err != nil || sent.Load() != 1<<20 {
-		t.Errorf("%d bytes counted, %v", sent.Load(), u.err)
-	}
-}
-
-func TestUploadOfAShrinkingFile(t *testing.T) {
-	r := &countingReader{r: strings.NewReader("abc"), left: 5, sent: func(int64) {}}
-	if _, err := io.ReadAll(r); !errors.Is(err, errChanged) {
-		t.Errorf("error %v", err)
-	}
-	if delay, _ := retryDelay(&url.Error{Err: errChanged}, 0); delay >= 0 {
-		t.Error("tried again")
-	}
-}
-
 func TestPackagesPages(t *testing.T) {
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		q := r.URL.Query()
-		if r.URL.Path != "/sub/packages/" || q.Get("q") != "a b" || q.Get("per_page") != "200" || r.Header.Get("Authorization") != "Bearer tok" {
+		if r.URL.Path != "/sub/packages" || q.Get("q") != "a b" || q.Get("per_page") != "200" || r.Header.Get("Authorization") != "Bearer tok" {
 			t.Errorf("request %s, %v", r.URL, r.Header)
 		}
 		page := q.Get("page")

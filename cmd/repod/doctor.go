@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net/http"
 	"os"
 	"syscall"
 	"time"
@@ -16,6 +15,7 @@ import (
 
 	"github.com/repod-io/repod/aptrepo"
 	live "github.com/repod-io/repod/aptrepo/settings"
+	"github.com/repod-io/repod/httpapi/client"
 )
 
 const (
@@ -68,7 +68,7 @@ type checkups []checkup
 // add records a check; detail says what works, err what does not.
 func (c *checkups) add(name, detail string, err error) {
 	if err != nil {
-		detail = err.Error()
+		detail = explain(err)
 	}
 	*c = append(*c, checkup{name, err == nil, oneLine(detail)})
 }
@@ -233,40 +233,33 @@ func (p *program) examineServer(ctx context.Context, found *checkups) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
-	skew, err := c.clockSkew(ctx)
+	skew, err := clockSkew(ctx, c)
 	if err == nil {
-		err = c.get(ctx, "/health/ready", nil, &struct{}{})
+		err = c.Ready(ctx)
 	}
-	found.add("server", c.base.Redacted()+" is ready", err)
+	found.add("server", c.Address()+" is ready", err)
 	if err != nil {
 		return
 	}
 	found.add("clock", "the same as the server's within a minute", sameClock("the server's", skew))
-	if c.token == "" {
+	if !c.HasToken() {
 		return
 	}
-	var me struct {
-		Username string   `json:"username"`
-		Roles    []string `json:"roles"`
-	}
-	err = c.get(ctx, "/auth/me", nil, &me)
+	me, err := c.Me(ctx)
 	found.add("token", fmt.Sprintf("%s with roles %v", me.Username, me.Roles), err)
 }
 
 // clockSkew returns how far the server's clock is ahead, to the second.
-func (c *client) clockSkew(ctx context.Context) (time.Duration, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.base.JoinPath("/health/live").String(), nil)
-	if err != nil {
-		return 0, err
-	}
-	resp, err := c.http.Do(req)
-	if err != nil {
+func clockSkew(ctx context.Context, c *client.Client) (time.Duration, error) {
+	now, err := c.Clock(ctx)
+	var refusal *client.Error
+	switch {
+	case errors.As(err, &refusal): // it is there
+		return 0, nil
+	case err != nil:
 		return 0, fmt.Errorf("%w: check REPOD_URL and whether the server runs", err)
+	case now.IsZero(): // a proxy that sends no date
+		return 0, nil
 	}
-	resp.Body.Close()
-	date, err := http.ParseTime(resp.Header.Get("Date"))
-	if err != nil {
-		return 0, nil // a proxy that sends no date
-	}
-	return time.Until(date), nil
+	return time.Until(now), nil
 }

@@ -4,11 +4,11 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"net/http"
-	"net/url"
 	"strings"
 
 	"github.com/spf13/cobra"
+
+	"github.com/repod-io/repod/httpapi/client"
 )
 
 // importOptions say what to import.
@@ -59,36 +59,11 @@ The exit status is 1 when a package that was asked for could not be imported.`,
 	return cmd
 }
 
-// wanted is a package in the body of POST /import/batch.
-type wanted struct {
-	Name         string `json:"name"`
-	Version      string `json:"version,omitempty"`
-	Arch         string `json:"arch"`
-	Distribution string `json:"distribution"`
-	Component    string `json:"component"`
-	SourceID     string `json:"source_id,omitempty"`
-}
-
-func (o importOptions) wanted(arg string) wanted {
+func (o importOptions) wanted(arg string) client.Wanted {
 	name, version, _ := strings.Cut(arg, "=")
-	return wanted{name, version, o.arch, o.distribution, o.component, o.source}
-}
-
-// importResult is the result of POST /import/batch.
-type importResult struct {
-	Status   string `json:"status"`
-	Imported int    `json:"imported"`
-	Skipped  int    `json:"skipped"`
-	Results  []struct {
-		Name     string `json:"name"`
-		Version  string `json:"version"`
-		Arch     string `json:"arch"`
-		Status   string `json:"status"`
-		Imported int    `json:"imported"`
-		Skipped  int    `json:"skipped"`
-		Code     string `json:"code"`
-		Detail   string `json:"detail"`
-	} `json:"results"`
+	return client.Wanted{
+		Name: name, Version: version, Arch: o.arch, Distribution: o.distribution, Component: o.component, SourceID: o.source,
+	}
 }
 
 func (p *program) importPackages(ctx context.Context, args []string, o importOptions) error {
@@ -96,22 +71,16 @@ func (p *program) importPackages(ctx context.Context, args []string, o importOpt
 	if err != nil {
 		return err
 	}
-	body := struct {
-		Packages     []wanted `json:"packages"`
-		Dependencies bool     `json:"dependencies"`
-		Group        string   `json:"group,omitempty"`
-	}{nil, !o.alone, o.group}
+	dependencies := !o.alone
+	batch := client.Batch{Dependencies: &dependencies, Group: o.group}
 	for _, arg := range args {
-		body.Packages = append(body.Packages, o.wanted(arg))
+		batch.Packages = append(batch.Packages, o.wanted(arg))
 	}
 	show, end := p.jobProgress("importing")
-	answer, err := c.work(ctx, request{method: http.MethodPost, path: "/import/batch", body: jsonBody(body)}, show)
+	var answer json.RawMessage
+	out, err := c.ImportBatch(client.KeepBody(ctx, &answer), batch, show)
 	end()
 	if err != nil {
-		return err
-	}
-	var out importResult
-	if err := decode(answer, &out); err != nil {
 		return err
 	}
 	if o.json {
@@ -129,7 +98,7 @@ func (p *program) importPackages(ctx context.Context, args []string, o importOpt
 	return nil
 }
 
-func (p *program) printImport(out importResult) error {
+func (p *program) printImport(out client.Imported) error {
 	for _, r := range out.Results {
 		line := fmt.Sprintf("%s %s %s: %s", r.Name, r.Version, r.Arch, strings.ReplaceAll(r.Status, "_", " "))
 		if r.Imported > 1 {
@@ -154,45 +123,26 @@ func (p *program) planImport(ctx context.Context, args []string, o importOptions
 	}
 	for _, arg := range args {
 		w := o.wanted(arg)
-		query := url.Values{"arch": {w.Arch}, "distribution": {w.Distribution}}
-		if w.Version != "" {
-			query.Set("version", w.Version)
-		}
-		if w.SourceID != "" {
-			query.Set("source_id", w.SourceID)
-		}
-		answer, err := c.do(ctx, request{method: http.MethodGet, path: "/import/resolve/" + url.PathEscape(w.Name), query: query})
+		var answer json.RawMessage
+		plan, err := c.Plan(client.KeepBody(ctx, &answer), w.Name, client.PlanQuery{
+			Version: w.Version, Arch: w.Arch, Distribution: w.Distribution, SourceID: w.SourceID,
+		})
 		if err != nil {
 			return fmt.Errorf("%s: %w", w.Name, err)
 		}
-		if err := p.printPlan(answer, o.json); err != nil {
+		if o.json {
+			_, err = p.stdout.Write(answer)
+		} else {
+			err = p.printPlan(plan)
+		}
+		if err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (p *program) printPlan(answer []byte, asJSON bool) error {
-	if asJSON {
-		_, err := p.stdout.Write(answer)
-		return err
-	}
-	var plan struct {
-		Import   int   `json:"to_import"`
-		Bytes    int64 `json:"download_bytes"`
-		Packages []struct {
-			Name       string `json:"name"`
-			Version    string `json:"version"`
-			Arch       string `json:"arch"`
-			Status     string `json:"status"`
-			RequiredBy string `json:"required_by"`
-			Reason     string `json:"reason"`
-		} `json:"packages"`
-		Conflicts []string `json:"conflicts"`
-	}
-	if err := decode(answer, &plan); err != nil {
-		return err
-	}
+func (p *program) printPlan(plan client.Plan) error {
 	var b strings.Builder
 	for _, item := range plan.Packages {
 		if item.Status == "already_present" {
@@ -229,16 +179,18 @@ when a source failed; it keeps what it had.`,
 		GroupID: "client",
 		Args:    cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			path := "/import/sync"
+			sync := (*client.Client).Sync
 			switch {
 			case security && len(args) > 0:
 				return usagef("name a source or --security, not both")
 			case security:
-				path = "/import/sync-security"
+				sync = (*client.Client).SyncSecurity
 			case len(args) > 0:
-				path += "/" + url.PathEscape(args[0])
+				sync = func(c *client.Client, ctx context.Context, show func(client.Job)) (client.Synced, error) {
+					return c.SyncSource(ctx, args[0], show)
+				}
 			}
-			return p.sync(cmd.Context(), path, asJSON)
+			return p.sync(cmd.Context(), sync, asJSON)
 		},
 	}
 	cmd.Flags().BoolVar(&security, "security", false, "only sources of security updates")
@@ -246,28 +198,16 @@ when a source failed; it keeps what it had.`,
 	return cmd
 }
 
-func (p *program) sync(ctx context.Context, path string, asJSON bool) error {
+func (p *program) sync(ctx context.Context, sync func(*client.Client, context.Context, func(client.Job)) (client.Synced, error), asJSON bool) error {
 	c, err := p.client(defaultRetries)
 	if err != nil {
 		return err
 	}
 	show, end := p.jobProgress("syncing")
-	answer, err := c.work(ctx, request{method: http.MethodPost, path: path}, show)
+	var answer json.RawMessage
+	out, err := sync(c, client.KeepBody(ctx, &answer), show)
 	end()
 	if err != nil {
-		return err
-	}
-	var out struct {
-		Failed  int `json:"failed"`
-		Sources []struct {
-			SourceID     string `json:"source_id"`
-			Status       string `json:"status"`
-			PackageCount int    `json:"package_count"`
-			Code         string `json:"code"`
-			Detail       string `json:"detail"`
-		} `json:"sources"`
-	}
-	if err := json.Unmarshal(answer, &out); err != nil {
 		return err
 	}
 	if asJSON {

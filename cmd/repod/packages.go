@@ -6,16 +6,14 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"net/url"
 	"strconv"
 	"strings"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
-)
 
-// perPage is the most that the API gives at once.
-const perPage = 200
+	"github.com/repod-io/repod/httpapi/client"
+)
 
 func (p *program) packagesCommand() *cobra.Command {
 	var (
@@ -31,13 +29,8 @@ without one. For each name it shows the newest published version.`,
 		GroupID: "client",
 		Args:    cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			query := url.Values{}
-			for name, value := range map[string]string{"q": strings.Join(args, ""), "distribution": distribution, "arch": arch} {
-				if value != "" {
-					query.Set(name, value)
-				}
-			}
-			return p.packages(cmd.Context(), query, asJSON)
+			q := client.PackageQuery{Q: strings.Join(args, ""), Distribution: distribution, Arch: arch}
+			return p.packages(cmd.Context(), q, asJSON)
 		},
 	}
 	flags := cmd.Flags()
@@ -47,42 +40,37 @@ without one. For each name it shows the newest published version.`,
 	return cmd
 }
 
-func (p *program) packages(ctx context.Context, query url.Values, asJSON bool) error {
+func (p *program) packages(ctx context.Context, q client.PackageQuery, asJSON bool) error {
 	c, err := p.client(defaultRetries)
 	if err != nil {
 		return err
 	}
-	rows, err := c.packageRows(ctx, query)
-	if err != nil {
-		return err
+	var kept json.RawMessage // of the page that a row is on
+	texts := []json.RawMessage{}
+	rows := []client.PackageRow{}
+	for row, err := range c.AllPackages(client.KeepBody(ctx, &kept), q) {
+		if err != nil {
+			return err
+		}
+		rows = append(rows, row)
+		if kept == nil {
+			continue
+		}
+		var page struct {
+			Items []json.RawMessage `json:"items"`
+		}
+		if err := json.Unmarshal(kept, &page); err != nil {
+			return err
+		}
+		texts, kept = append(texts, page.Items...), nil
 	}
 	if asJSON {
-		return json.NewEncoder(p.stdout).Encode(rows)
+		return json.NewEncoder(p.stdout).Encode(texts)
 	}
 	return p.packageTable(rows)
 }
 
-// packageRows fetches all pages of a listing.
-func (c *client) packageRows(ctx context.Context, query url.Values) ([]json.RawMessage, error) {
-	rows := []json.RawMessage{}
-	query.Set("per_page", strconv.Itoa(perPage))
-	for page := 1; ; page++ {
-		query.Set("page", strconv.Itoa(page))
-		var answer struct {
-			Items []json.RawMessage `json:"items"`
-			Pages int               `json:"pages"`
-		}
-		if err := c.get(ctx, "/packages/", query, &answer); err != nil {
-			return nil, err
-		}
-		rows = append(rows, answer.Items...)
-		if page >= answer.Pages || len(answer.Items) == 0 {
-			return rows, nil
-		}
-	}
-}
-
-func (p *program) packageTable(rows []json.RawMessage) error {
+func (p *program) packageTable(rows []client.PackageRow) error {
 	if len(rows) == 0 {
 		fmt.Fprintln(p.stderr, "repod: no package matches")
 		return nil
@@ -90,19 +78,8 @@ func (p *program) packageTable(rows []json.RawMessage) error {
 	out := bufio.NewWriter(p.stdout)
 	table := tabwriter.NewWriter(out, 0, 8, 2, ' ', 0)
 	fmt.Fprintln(table, "NAME\tVERSION\tARCHITECTURES\tDISTRIBUTIONS\tSTATUS\tSIZE")
-	for _, row := range rows {
-		var r struct {
-			Name          string   `json:"name"`
-			Version       string   `json:"latest_version"`
-			Architectures []string `json:"architectures"`
-			Distributions []string `json:"distributions"`
-			Status        string   `json:"status"`
-			Size          int64    `json:"size_bytes"`
-		}
-		if err := decode(row, &r); err != nil {
-			return err
-		}
-		fields := []string{r.Name, r.Version, strings.Join(r.Architectures, ","),
+	for _, r := range rows {
+		fields := []string{r.Name, r.LatestVersion, strings.Join(r.Architectures, ","),
 			cmp.Or(strings.Join(r.Distributions, ","), "-"), r.Status, strconv.FormatInt(r.Size, 10)}
 		for i, f := range fields {
 			fields[i] = oneLine(f)

@@ -2,25 +2,17 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
-	"net/http"
 
 	"github.com/spf13/cobra"
-)
 
-// A promotion is the body of POST /distributions/promote.
-type promotion struct {
-	Name      string `json:"name"`
-	Version   string `json:"version"`
-	Arch      string `json:"arch,omitempty"`
-	From      string `json:"from_distribution"`
-	To        string `json:"to_distribution"`
-	Component string `json:"component,omitempty"`
-}
+	"github.com/repod-io/repod/httpapi/client"
+)
 
 func (p *program) promoteCommand() *cobra.Command {
 	var (
-		o      promotion
+		o      client.Promotion
 		asJSON bool
 	)
 	cmd := &cobra.Command{
@@ -46,7 +38,7 @@ then share one file. Promoting again changes nothing.`,
 	return cmd
 }
 
-func (p *program) promote(ctx context.Context, o promotion, asJSON bool) error {
+func (p *program) promote(ctx context.Context, o client.Promotion, asJSON bool) error {
 	if o.From == "" || o.To == "" {
 		return usagef("--from and --to are required: codenames of two distributions")
 	}
@@ -54,21 +46,13 @@ func (p *program) promote(ctx context.Context, o promotion, asJSON bool) error {
 	if err != nil {
 		return err
 	}
-	answer, err := c.do(ctx, request{method: http.MethodPost, path: "/distributions/promote", body: jsonBody(o)})
+	var answer json.RawMessage
+	promoted, err := c.Promote(client.KeepBody(ctx, &answer), o)
 	if err != nil {
 		return err
 	}
 	if asJSON {
 		_, err := fmt.Fprintf(p.stdout, "%s\n", answer)
-		return err
-	}
-	var promoted struct {
-		Results []struct {
-			Arch   string `json:"arch"`
-			Status string `json:"status"`
-		} `json:"results"`
-	}
-	if err := decode(answer, &promoted); err != nil {
 		return err
 	}
 	for _, r := range promoted.Results {

@@ -67,7 +67,7 @@ func run(ctx context.Context, args []string, env func(string) string, stdin io.R
 	case errors.Is(err, context.Canceled):
 		fmt.Fprintln(stderr, "repod: interrupted")
 	default:
-		fmt.Fprintln(stderr, "repod: "+oneLine(err.Error()))
+		fmt.Fprintln(stderr, "repod: "+explain(err))
 	}
 	return exitFailure
 }

@@ -2,15 +2,15 @@ package main
 
 import (
 	"cmp"
-	"context"
+	"errors"
 	"fmt"
 	"io"
-	"net/http"
-	"net/url"
 	"os"
 	"path/filepath"
 
 	"github.com/spf13/cobra"
+
+	"github.com/repod-io/repod/httpapi/client"
 )
 
 func (p *program) sbomCommand() *cobra.Command {
@@ -31,16 +31,13 @@ standard output, or to a file that appears once it is complete.`,
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			path, query := "/sbom/export", url.Values{}
-			if len(args) == 2 {
-				path = "/sbom/" + url.PathEscape(args[0]) + "/" + url.PathEscape(args[1])
-			}
-			for name, value := range map[string]string{"distribution": distribution, "format": format, "version": version, "arch": arch} {
-				if value != "" {
-					query.Set(name, value)
+			return p.sbom(output, func(c *client.Client, w io.Writer) error {
+				q := client.SBOMQuery{Format: format, Version: version, Distribution: distribution}
+				if len(args) == 2 {
+					return c.PackageSBOM(cmd.Context(), w, args[0], args[1], arch, q)
 				}
-			}
-			return p.sbom(cmd.Context(), path, query, output)
+				return c.SBOM(cmd.Context(), w, q)
+			})
 		},
 	}
 	flags := cmd.Flags()
@@ -52,9 +49,18 @@ standard output, or to a file that appears once it is complete.`,
 	return cmd
 }
 
+// scratch is a file that an answer is written to, anew at each attempt.
+type scratch struct{ *os.File }
+
+// Restart implements [client.Restarter].
+func (s scratch) Restart() error {
+	_, err := s.Seek(0, io.SeekStart)
+	return errors.Join(err, s.Truncate(0))
+}
+
 // sbom fetches a bill into a file beside the one that is wanted, or to standard
 // output, as a whole or not at all.
-func (p *program) sbom(ctx context.Context, path string, query url.Values, output string) error {
+func (p *program) sbom(output string, fetch func(*client.Client, io.Writer) error) error {
 	c, err := p.client(defaultRetries)
 	if err != nil {
 		return err
@@ -69,7 +75,7 @@ func (p *program) sbom(ctx context.Context, path string, query url.Values, outpu
 	}
 	defer os.Remove(file.Name())
 	defer file.Close()
-	if _, err := c.do(ctx, request{method: http.MethodGet, path: path, query: query, into: file}); err != nil {
+	if err := fetch(c, scratch{file}); err != nil {
 		return err
 	}
 	if output == "" {

@@ -1,23 +1,17 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"mime/multipart"
-	"net/http"
 	"os"
-	"path/filepath"
 	"sync"
 
 	"github.com/spf13/cobra"
-)
 
-// errChanged stops an upload whose file is not what it was when it began.
-var errChanged = errors.New("the file changed while it was uploaded")
+	"github.com/repod-io/repod/httpapi/client"
+)
 
 // maxParallel bounds --parallel: more gains nothing.
 const maxParallel = 32
@@ -61,23 +55,10 @@ busy; the others go on. The exit status is 1 when any file failed.`,
 type uploaded struct {
 	File   string          `json:"file"`
 	Result json.RawMessage `json:"result,omitempty"` // as the server said
-	Error  *problem        `json:"error,omitempty"`
+	Error  *client.Error   `json:"error,omitempty"`
 
-	err error
-}
-
-// published is what the server says about an accepted package.
-type published struct {
-	Name         string `json:"name"`
-	Version      string `json:"version"`
-	Arch         string `json:"arch"`
-	Distribution string `json:"distribution"`
-	Component    string `json:"component"`
-	Status       string `json:"status"`
-	Warnings     []struct {
-		Code    string `json:"code"`
-		Message string `json:"message"`
-	} `json:"warnings"`
+	published client.Published
+	err       error
 }
 
 // upload sends the files, several at a time, and prints each outcome.
@@ -95,7 +76,7 @@ func (p *program) upload(ctx context.Context, files []string, o uploadOptions) e
 		return err
 	}
 	show := newProgress(p, files, o.json)
-	c.note = show.note
+	c.Note = noteTo(show.note)
 
 	outcomes := make(chan uploaded)
 	queue := make(chan string)
@@ -109,7 +90,7 @@ func (p *program) upload(ctx context.Context, files []string, o uploadOptions) e
 	for range min(o.parallel, len(files)) {
 		workers.Go(func() {
 			for f := range queue {
-				outcomes <- c.uploadFile(ctx, f, o, show.sent)
+				outcomes <- uploadFile(ctx, c, f, o, show.sent)
 			}
 		})
 	}
@@ -129,130 +110,33 @@ func (p *program) upload(ctx context.Context, files []string, o uploadOptions) e
 
 // uploadFile sends one file; sent is told how many bytes went, and a negative
 // number when some have to go again.
-func (c *client) uploadFile(ctx context.Context, path string, o uploadOptions, sent func(int64)) uploaded {
+func uploadFile(ctx context.Context, c *client.Client, path string, o uploadOptions, sent func(int64)) uploaded {
 	u := uploaded{File: path}
-	answer, err := c.sendFile(ctx, path, o, sent)
-	if err == nil {
-		err = decode(answer, &published{})
-	}
-	if err != nil {
-		u.err = err
-		if !errors.As(err, &u.Error) {
-			u.Error = &problem{Detail: oneLine(err.Error())}
+	u.published, u.err = func() (client.Published, error) {
+		if err := ctx.Err(); err != nil {
+			return client.Published{}, err
 		}
-		return u
+		f, err := os.Open(path)
+		if err != nil {
+			return client.Published{}, err
+		}
+		defer f.Close()
+		return c.Upload(client.KeepBody(ctx, &u.Result), client.Upload{
+			Distribution: o.distribution, Component: o.component, File: f, Sent: sent,
+		})
+	}()
+	if u.err != nil && !errors.As(u.err, &u.Error) {
+		u.Error = &client.Error{Message: oneLine(u.err.Error())}
 	}
-	u.Result = answer
 	return u
-}
-
-func (c *client) sendFile(ctx context.Context, path string, o uploadOptions, sent func(int64)) ([]byte, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return nil, err
-	}
-	if !info.Mode().IsRegular() {
-		return nil, &os.PathError{Op: "upload", Path: path, Err: errors.New("not a regular file")}
-	}
-	head, tail, contentType, err := envelope(filepath.Base(path), o)
-	if err != nil {
-		return nil, err
-	}
-	var last *countingReader
-	return c.do(ctx, request{
-		method: http.MethodPost,
-		path:   "/upload/",
-		body: func() (io.Reader, int64, string, error) {
-			if last != nil {
-				sent(-last.stop())
-			}
-			// A section of its own for each attempt: the transport may still
-			// read the former one for a moment.
-			last = &countingReader{r: io.NewSectionReader(f, 0, info.Size()), left: info.Size(), sent: sent}
-			body := io.MultiReader(bytes.NewReader(head), last, bytes.NewReader(tail))
-			return body, int64(len(head)) + info.Size() + int64(len(tail)), contentType, nil
-		},
-	})
-}
-
-// envelope returns the multipart text before and after the file's bytes, so
-// that a file of any size is sent without holding it in memory.
-func envelope(filename string, o uploadOptions) (head, tail []byte, contentType string, err error) {
-	var text bytes.Buffer
-	w := multipart.NewWriter(&text)
-	if err := w.WriteField("distribution", o.distribution); err != nil {
-		return nil, nil, "", err
-	}
-	if o.component != "" {
-		if err := w.WriteField("component", o.component); err != nil {
-			return nil, nil, "", err
-		}
-	}
-	if _, err := w.CreateFormFile("file", filename); err != nil {
-		return nil, nil, "", err
-	}
-	n := text.Len()
-	if err := w.Close(); err != nil {
-		return nil, nil, "", err
-	}
-	return text.Bytes()[:n:n], text.Bytes()[n:], w.FormDataContentType(), nil
-}
-
-// A countingReader tells how many bytes were read of a file, and refuses one
-// that turns out shorter than it was.
-type countingReader struct {
-	r    io.Reader
-	left int64
-	sent func(int64)
-
-	mu      sync.Mutex
-	total   int64
-	stopped bool
-}
-
-func (c *countingReader) Read(b []byte) (int, error) {
-	n, err := c.r.Read(b)
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.stopped {
-		return 0, io.ErrClosedPipe
-	}
-	c.total += int64(n)
-	c.left -= int64(n)
-	if n > 0 {
-		c.sent(int64(n))
-	}
-	if err == io.EOF && c.left > 0 {
-		return n, errChanged
-	}
-	return n, err
-}
-
-// stop ends the reader and returns how many bytes it told.
-func (c *countingReader) stop() int64 {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.stopped = true
-	return c.total
 }
 
 // describe says in one line what became of a file.
 func (u uploaded) describe() (line string, warnings []string) {
-	var a published
 	if u.err != nil {
-		return fmt.Sprintf("%s: failed: %s", u.File, oneLine(u.err.Error())), nil
+		return fmt.Sprintf("%s: failed: %s", u.File, explain(u.err)), nil
 	}
-	if err := decode(u.Result, &a); err != nil {
-		return fmt.Sprintf("%s: %v", u.File, err), nil
-	}
+	a := u.published
 	for _, w := range a.Warnings {
 		warnings = append(warnings, oneLine(fmt.Sprintf("%s: warning: %s: %s", u.File, w.Code, w.Message)))
 	}
