@@ -76,6 +76,7 @@ var may = map[string][]string{
 	"httpapi/openapi": {},
 	"httpapi/client":  {},
 	"httpapi/ui":      {},
+	"httpapi/metrics": {"aptrepo", "aptrepo/jobs", "aptrepo/storage", "httpapi", "scan", "scan/vuln"},
 }
 
 // forPrograms lists the imports that a library leaves to the program it is a

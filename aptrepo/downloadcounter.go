@@ -61,6 +61,7 @@ type DownloadCounter struct {
 	open     openBatch
 	waiting  []openBatch // full ones, oldest first; those that were tried have a number
 	dropped  int64       // downloads for which there was no room
+	tally    DownloadTally
 	flushing sync.Mutex
 }
 
@@ -143,7 +144,12 @@ func (c *DownloadCounter) Count(s Served) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.tally.Bytes += s.Bytes
+	if s.Begins {
+		c.tally.Downloads[s.Kind]++
+	}
 	if len(c.waiting) >= maxBatches {
+		c.tally.Lost++
 		c.dropped++
 		return
 	}
@@ -155,6 +161,20 @@ func (c *DownloadCounter) Count(s Served) {
 		default:
 		}
 	}
+}
+
+// A DownloadTally sums up what a DownloadCounter was told since it was made.
+type DownloadTally struct {
+	Downloads KindCounts
+	Bytes     int64
+	Lost      int64 // answers that are not counted in the Store, for want of room
+}
+
+// Tally returns the sums so far.
+func (c *DownloadCounter) Tally() DownloadTally {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.tally
 }
 
 // signal returns the channel that wakes Run.

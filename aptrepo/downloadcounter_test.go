@@ -339,6 +339,9 @@ func TestCounterBounded(t *testing.T) {
 	if want := fmt.Sprintf("downloads=%d", files-got); got < 30_000 || got > 65_000 || !strings.Contains(log.String(), want) {
 		t.Errorf("%d downloads were kept; the log lacks %s: %s", got, want, log.String())
 	}
+	if tally := c.Tally(); tally.Downloads.Total() != files || tally.Bytes != files || tally.Lost != int64(files-got) {
+		t.Errorf("the tally is %+v, %d were kept", tally, got)
+	}
 	c.Count(served("afterwards", "192.0.2.1", 1))
 	if err := c.Flush(t.Context()); err != nil || store.downloads() != got+1 {
 		t.Errorf("afterwards: %d downloads, %v", store.downloads(), err)

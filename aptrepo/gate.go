@@ -77,11 +77,13 @@ func (r *Repo) read(ctx context.Context, f io.Reader, s scan.Subject, scanners [
 	} else {
 		scanning, cancel := context.WithTimeout(ctx, cmp.Or(r.ScanTimeout, defaultScanTimeout))
 		defer cancel()
+		begin := time.Now()
 		run := scan.Begin(scanning, scanners, s)
 		defer run.Abort()
 		opts.Visit = finder.Visit(run.Visit)
 		if out.pkg, err = deb.Read(f, opts); err == nil {
 			out.report = run.Finish()
+			r.observer().PackageScanned(time.Since(begin), out.report.Malware.Status)
 			r.noteScanner(ctx, out.report.Malware)
 		}
 	}
@@ -132,6 +134,7 @@ func (r *Repo) assess(ctx context.Context, a *Artifact, d Distribution, report s
 	s.sumUp(nil)
 	out.rule(r.policy(d.Codename))
 	s.Verdict = out.verdict
+	r.observer().PackageJudged(out.verdict)
 	return out, nil
 }
 

@@ -15,12 +15,15 @@ type Health struct {
 	Signing  error
 }
 
-// Check probes database, storage (by writing a small file) and signing.
+// Check probes database, storage (by writing a small file) and signing. Database
+// and storage are probed side by side: one that hangs until ctx ends does not make
+// the other look as if it had failed.
 func (r *Repo) Check(ctx context.Context) Health {
-	h := Health{
-		Database: r.Store.Ping(ctx),
-		Storage:  storage.Check(ctx, r.Storage),
-	}
+	var h Health
+	var beside sync.WaitGroup
+	beside.Go(func() { h.Storage = storage.Check(ctx, r.Storage) })
+	h.Database = r.Store.Ping(ctx)
+	beside.Wait()
 	if h.Database == nil {
 		h.Signing = r.checkSigning(ctx)
 	}

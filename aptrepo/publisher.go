@@ -115,9 +115,11 @@ func (p *publisher) republish(ctx context.Context) error {
 // exclusive runs f when no other run is on. Once it runs, f goes on though
 // the caller goes away: others wait for the same publication.
 func (p *publisher) exclusive(ctx context.Context, f func(ctx context.Context) error) error {
+	begin := time.Now()
 	select {
 	case p.busy <- struct{}{}:
 		defer func() { <-p.busy }()
+		p.repo.observer().PublicationQueued(time.Since(begin))
 		return f(context.WithoutCancel(ctx))
 	case <-ctx.Done():
 		return ctx.Err()
@@ -136,7 +138,9 @@ func (p *publisher) advance(ctx context.Context, edit editor) error {
 // advanceFrom publishes one generation made by edit from what load returns.
 // When another server comes first, it starts again from that server's
 // generation.
-func (p *publisher) advanceFrom(ctx context.Context, load func(context.Context) (*snapshot, error), edit editor) error {
+func (p *publisher) advanceFrom(ctx context.Context, load func(context.Context) (*snapshot, error), edit editor) (err error) {
+	begin := time.Now()
+	defer func() { p.repo.observer().PublicationEnded(time.Since(begin), err) }()
 	for ; ; load = p.refresh {
 		cur, err := load(ctx)
 		if err != nil {

@@ -87,6 +87,8 @@ type Repo struct {
 	// Topic and Payload count. A package jobs.Relay makes jobs of them. It is
 	// called in that transaction: it must not block, nor use the Repo.
 	Messages func(e Event) []Message
+	// Observer measures. Nil: nobody does.
+	Observer Observer
 	// Logger gets what a human should know. Nil: slog.Default().
 	Logger *slog.Logger
 	// Now is the clock. Nil: time.Now.

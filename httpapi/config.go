@@ -82,6 +82,14 @@ type Config struct {
 	// RateCounter counts them. Nil: in memory, for this handler alone.
 	RateCounter RateCounter
 
+	// Observer measures requests. Nil: nobody does.
+	Observer Observer
+	// Metrics answers GET /metrics, for admins and whoever shows MetricsToken as
+	// a bearer token, also while the database is away. Nil: there is none.
+	Metrics http.Handler
+	// MetricsToken should be long and random. Empty: admins alone.
+	MetricsToken string
+
 	// Version is that of the program, which bills of materials name.
 	Version string
 	// Ready reports whether the program is neither starting nor shutting down;

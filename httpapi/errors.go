@@ -286,6 +286,9 @@ func fieldErrors(err error) []fault {
 
 // writeProblem sends p, with the header fields that its status asks for.
 func writeProblem(w http.ResponseWriter, p *problem) {
+	if rec, ok := w.(*recorder); ok {
+		rec.code = p.Code
+	}
 	h := w.Header()
 	if p.Status == http.StatusUnauthorized {
 		challenge := "Bearer"

@@ -12,8 +12,8 @@ import (
 	"github.com/repod-io/repod/aptrepo"
 )
 
-// Together they say how late it can be known that a subsystem hangs. Load
-// balancers are promised 5 s.
+// Together they are less than the five seconds within which a load balancer is to
+// hear of a loss.
 const (
 	healthAge     = 2 * time.Second // how old a result may be
 	healthTimeout = 2 * time.Second // after which a subsystem counts as failed
@@ -22,8 +22,9 @@ const (
 // A health remembers how the repository is, so that strangers who ask often
 // cost nothing.
 type health struct {
-	check   func(context.Context) aptrepo.Health
-	scanner func(context.Context) ScannerStatus // nil: there is none
+	check func(context.Context) aptrepo.Health
+	// scanner returns how the scanner for malware is. Nil: there is none.
+	scanner func(context.Context) ScannerStatus
 	now     func() time.Time
 
 	probes singleflight.Group
@@ -35,28 +36,32 @@ type health struct {
 // A condition is how everything is.
 type condition struct {
 	aptrepo.Health
-	hasScanner bool
-	scanner    error
+	scans   bool  // there is a scanner for malware
+	scanner error // nil: it works
 }
 
-// probe asks all at the same time.
+var (
+	errNoAnswer    = errors.New("no answer in time")
+	errScannerAway = errors.New("the scanner is not available")
+)
+
+// probe finds out how everything is: the scanner, which may be far away, beside
+// the rest.
 func (h *health) probe(ctx context.Context) condition {
 	var c condition
-	var asked sync.WaitGroup
+	var beside sync.WaitGroup
 	if h.scanner != nil {
-		asked.Go(func() {
+		beside.Go(func() {
 			s := h.scanner(ctx)
-			if c.hasScanner = s.Enabled; s.Enabled && !s.Available {
-				c.scanner = errNoAnswer
+			if c.scans = s.Enabled; s.Enabled && !s.Available {
+				c.scanner = errScannerAway
 			}
 		})
 	}
 	c.Health = h.check(ctx)
-	asked.Wait()
+	beside.Wait()
 	return c
 }
-
-var errNoAnswer = errors.New("no answer in time")
 
 // get returns the present state, or one that is at most healthAge old.
 func (h *health) get() condition {
@@ -83,7 +88,7 @@ func (h *health) get() condition {
 	case r := <-probe:
 		return r.Val.(condition)
 	case <-late.C:
-		return condition{Health: aptrepo.Health{Database: errNoAnswer, Storage: errNoAnswer, Signing: errNoAnswer}, hasScanner: last.hasScanner, scanner: errNoAnswer}
+		return condition{Health: aptrepo.Health{Database: errNoAnswer, Storage: errNoAnswer, Signing: errNoAnswer}}
 	}
 }
 
@@ -104,11 +109,11 @@ func (a *api) showHealth(c *call) error {
 	switch {
 	case h.Database != nil || h.Storage != nil:
 		status, code = "unhealthy", http.StatusServiceUnavailable
-	case h.Signing != nil || h.scanner != nil && h.hasScanner:
+	case h.Signing != nil || h.scanner != nil:
 		status = "degraded"
 	}
 	scanner := "disabled"
-	if h.hasScanner {
+	if h.scans {
 		scanner = word(h.scanner)
 	}
 	return writeJSON(c.w, code, healthJSON{status, map[string]string{

@@ -5,6 +5,7 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
+	"io"
 	"net/http"
 	"path/filepath"
 	"strings"
@@ -147,6 +148,59 @@ func TestStreamJob(t *testing.T) {
 		if name, _ := readEvent(t, body); name != "" {
 			t.Errorf("event %q after the end", name)
 		}
+	}
+}
+
+// A stream ends when the server is to end, not when the job does: otherwise it would
+// hold the server up for as long as a shutdown may take.
+func TestStreamEndsWithServer(t *testing.T) {
+	f, r, end := newJobs(t)
+	job, err := r.Enqueue(t.Context(), "rescan", nil, jobs.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	req, err := http.NewRequestWithContext(t.Context(), "GET", f.server.URL+"/jobs/"+job.ID, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Authorization", "Bearer "+f.tokens[auth.Viewer])
+	req.Header.Set("Accept", "text/event-stream")
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	body := bufio.NewReader(resp.Body)
+	for { // until the job runs
+		if _, data := readEvent(t, body); strings.Contains(data, `"nginx"`) {
+			break
+		}
+	}
+	limit, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	stopped := make(chan error, 1)
+	go func() { stopped <- r.Stop(limit) }()
+	rest := make(chan error, 1)
+	go func() {
+		_, err := io.Copy(io.Discard, body)
+		rest <- err
+	}()
+	select {
+	case err := <-rest:
+		if err != nil {
+			t.Errorf("the stream broke: %v", err)
+		}
+	case <-time.After(10 * time.Second):
+		t.Error("the stream goes on")
+	}
+	select {
+	case err := <-stopped:
+		t.Errorf("stopped with %v before the job was done", err)
+	default:
+	}
+	end <- nil
+	if err := <-stopped; err != nil {
+		t.Error(err)
 	}
 }
 

@@ -58,6 +58,9 @@ func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.ContentLength != 0 {
 		rec.expect(a.BodyTimeout)
 	}
+	if a.Observer != nil {
+		a.Observer.RequestBegan()
+	}
 	defer a.finish(rec, r, id, start)
 	a.router.ServeHTTP(rec, r)
 }
@@ -74,11 +77,13 @@ func (a *api) finish(rec *recorder, r *http.Request, id string, start time.Time)
 			cause = http.ErrAbortHandler // the client must not take half an answer for a whole one
 		}
 	}
+	method, took := loggedMethod(r.Method), a.Now().Sub(start)
+	a.observe(rec, method, took)
 	a.Logger.LogAttrs(r.Context(), slog.LevelInfo, "request",
-		slog.String("method", loggedMethod(r.Method)),
+		slog.String("method", method),
 		slog.String("route", rec.route),
 		slog.Int("status", rec.status),
-		slog.Duration("duration", a.Now().Sub(start)),
+		slog.Duration("duration", took),
 		slog.Int64("bytes", rec.bytes),
 		slog.String("principal", rec.who),
 		slog.String("ip", a.clientIP(r).String()),
@@ -193,6 +198,10 @@ func (a *api) authorize(c *call) error {
 	token, err := bearer(c.Header)
 	if err != nil {
 		return err
+	}
+	if c.route.pattern == metricsPath && a.monitors(token) {
+		c.w.who = "metrics token"
+		return nil
 	}
 	if c.who, err = a.Auth.Authenticate(c.Context(), token); err != nil {
 		return err

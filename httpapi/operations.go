@@ -274,6 +274,9 @@ var operations = map[string]operation{
 	"GET /health/live":  {summary: "Tell that the server runs", answer: aliveJSON{}},
 	"GET /health/ready": {summary: "Tell whether the server can work", answer: aliveJSON{}, down: notReadyJSON{}},
 
+	"GET " + metricsPath: {summary: "Get measures for Prometheus", text: "The token that monitors have will do, too.",
+		media: []string{"text/plain", "application/openmetrics-text"}, codes: "route_not_found"},
+
 	"GET /":             {summary: "Lead a browser to the console", status: 302, codes: "route_not_found"},
 	"GET /ui":           {id: "console", summary: "Get the console", text: "Without a slash at the end: lead there.", media: []string{"text/html; charset=utf-8"}, also: []int{302, 304}},
 	"GET /ui/{path:.*}": {summary: "Get a file of the console", media: []string{"*/*"}, also: []int{304}},

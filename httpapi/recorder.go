@@ -24,8 +24,10 @@ type recorder struct {
 	redirect  int64 // bytes of the file to which the client was sent
 	step      int64 // bytes since the deadline was set
 
-	route string // pattern, "" when none matched
-	who   string // principal, "" for none
+	route    string // pattern, "" when none matched
+	who      string // principal, "" for none
+	code     string // of the problem that was answered, "" for none
+	uploaded int64  // bytes of a package that has arrived
 }
 
 func newRecorder(w http.ResponseWriter) *recorder {

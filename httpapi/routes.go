@@ -143,6 +143,7 @@ var routes = []route{
 	{"GET", "/health", public, "", noBody, (*api).showHealth},
 	{"GET", "/health/live", public, "", noBody, (*api).live},
 	{"GET", "/health/ready", public, "", noBody, (*api).ready},
+	{"GET", metricsPath, auth.Admin, "", noBody, (*api).metrics}, // or Config.MetricsToken
 
 	{"GET", "/openapi.json", public, "", noBody, (*api).openAPI},
 	{"GET", "/docs", public, "", noBody, (*api).docs},

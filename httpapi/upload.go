@@ -40,6 +40,7 @@ func (a *api) upload(c *call) error {
 		return err
 	}
 	defer f.file.Close()
+	c.w.uploaded = f.file.size
 	done, err := a.Repo.Publish(c.detach(), f.file, aptrepo.PublishOptions{
 		Distribution: f.distribution, Component: f.component, Ordinary: !c.who.Has(auth.Maintainer),
 	})

@@ -17,6 +17,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/repod-io/repod/cmd/repod/boundtest"
 )
 
 const password = "Benchmarks 4 repod"
@@ -38,7 +40,7 @@ func serve(b *testing.B, dir string, args ...string) *server {
 	if err != nil {
 		b.Fatal(err)
 	}
-	if err := s.cmd.Start(); err != nil {
+	if err := boundtest.Start(s.cmd); err != nil {
 		b.Fatal(err)
 	}
 	address := make(chan string, 1)

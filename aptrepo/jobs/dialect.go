@@ -71,6 +71,14 @@ func (d Dialect) ago(t time.Duration) string {
 	return "CURRENT_TIMESTAMP - INTERVAL '" + seconds + " seconds'"
 }
 
+// secondsSince is how long ago a column's time was, by the database's clock.
+func (d Dialect) secondsSince(column string) string {
+	if d == SQLite {
+		return "(julianday('now') - julianday(" + column + ")) * 86400.0"
+	}
+	return "CAST(EXTRACT(EPOCH FROM CURRENT_TIMESTAMP - " + column + ") AS DOUBLE PRECISION)"
+}
+
 // now is the present by the database's clock, as River writes it.
 func (d Dialect) now() string {
 	if d == SQLite {

@@ -48,6 +48,9 @@ type Runner struct {
 	// Workers is how many jobs run at a time, and how many internal ones
 	// beside them. 0: 4.
 	Workers int
+	// Observe, when set, is told of each attempt that this server made at a job:
+	// of what kind, how long it took, and how it went. It must not block.
+	Observe func(kind string, took time.Duration, a Attempt)
 	// Logger gets the errors of jobs and of the queue. Nil: slog.Default().
 	Logger *slog.Logger
 

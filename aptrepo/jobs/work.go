@@ -53,13 +53,16 @@ func (w *worker) Work(ctx context.Context, job *river.Job[envelope]) error {
 	defer cancel()
 	limited, lose := context.WithCancelCause(limited)
 	released := w.runner.keep(limited, lose, t, job)
+	began := time.Now()
 	result, err := attempt(limited, w.kind, t)
 	if err != nil && limited.Err() != nil {
 		err = fmt.Errorf("%w (%w)", err, context.Cause(limited))
 	}
 	lose(nil)
 	<-released
-	return w.conclude(ctx, job, t, result, err)
+	went, told := w.conclude(ctx, job, t, result, err)
+	w.runner.observe(w.kind, time.Since(began), went)
+	return told
 }
 
 // attempt calls the work, whose panics become errors.
@@ -72,8 +75,9 @@ func attempt(ctx context.Context, k *Kind, t *Task) (result any, err error) {
 	return k.Work(ctx, t)
 }
 
-// conclude records how an attempt went, and tells River what to do next.
-func (w *worker) conclude(ctx context.Context, job *river.Job[envelope], t *Task, result any, err error) error {
+// conclude records how an attempt went, and returns what tells River what to do
+// next.
+func (w *worker) conclude(ctx context.Context, job *river.Job[envelope], t *Task, result any, err error) (went Attempt, told error) {
 	out := outcome{Progress: t.reported()}
 	if err == nil {
 		out.Result, err = encodeResult(result)
@@ -81,14 +85,14 @@ func (w *worker) conclude(ctx context.Context, job *river.Job[envelope], t *Task
 	stopping := err != nil && ctx.Err() != nil // River has cancelled it
 	switch {
 	case err == nil:
-		return river.RecordOutput(ctx, out)
+		return AttemptDone, river.RecordOutput(ctx, out)
 	case stopping && len(w.kind.Retry) > 0:
-		return ctx.Err() // River gives the attempt back
+		return AttemptInterrupted, ctx.Err() // River gives the attempt back
 	case stopping:
 		f := interrupted
 		out.Failure = &f
 		w.log(t, slog.LevelWarn, "job interrupted", err)
-		return errors.Join(river.RecordOutput(ctx, out), river.JobCancel(errors.New(f.Code)))
+		return AttemptInterrupted, errors.Join(river.RecordOutput(ctx, out), river.JobCancel(errors.New(f.Code)))
 	}
 	f, known := failureOf(err)
 	out.Failure = &f
@@ -101,11 +105,11 @@ func (w *worker) conclude(ctx context.Context, job *river.Job[envelope], t *Task
 	default:
 		w.log(t, slog.LevelInfo, "job failed", err)
 	}
-	told := errors.New(f.Code) // River keeps it: the cause may say too much
+	went, told = AttemptRetry, errors.New(f.Code) // River keeps it: the cause may say too much
 	if final {
-		told = river.JobCancel(told)
+		went, told = AttemptFailed, river.JobCancel(told)
 	}
-	return errors.Join(river.RecordOutput(ctx, out), told)
+	return went, errors.Join(river.RecordOutput(ctx, out), told)
 }
 
 func encodeResult(result any) ([]byte, error) {

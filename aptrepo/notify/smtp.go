@@ -103,6 +103,22 @@ func (m *Mailer) SendBy(ctx context.Context, s SMTP, content Mail) error {
 	return nil
 }
 
+// Reach connects to the server, protects the connection and logs in, as sending a
+// mail does, and sends none. It returns an *Error.
+func (m *Mailer) Reach(ctx context.Context, s SMTP) error {
+	client, err := m.client(s)
+	if err != nil {
+		return &Error{Err: err}
+	}
+	ctx, cancel := context.WithTimeout(ctx, cmp.Or(s.Timeout, 10*time.Second))
+	defer cancel()
+	if err := client.DialWithContext(ctx); err != nil {
+		return &Error{Temporary: temporary(err), Err: err}
+	}
+	_ = client.Close() // it has shown what it can
+	return nil
+}
+
 // temporary reports whether another try may help. Servers say so themselves;
 // certificates and missing abilities do not mend within minutes.
 func temporary(err error) bool {

@@ -132,6 +132,9 @@ func (d *DB) Close() error {
 	return d.conn.Close()
 }
 
+// Pool returns the pool, for its statistics. It is the store's all the same.
+func (d *DB) Pool() *sql.DB { return d.conn.DB }
+
 // Ping reports whether the database answers.
 func (d *DB) Ping(ctx context.Context) error {
 	return d.read(ctx, func(q querier) error {

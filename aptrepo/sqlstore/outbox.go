@@ -3,6 +3,7 @@ package sqlstore
 import (
 	"context"
 	"database/sql"
+	"time"
 
 	"github.com/repod-io/repod/aptrepo"
 )
@@ -25,6 +26,20 @@ func (d *DB) Outbox(ctx context.Context, limit int) ([]aptrepo.Message, error) {
 		})
 	})
 	return messages, err
+}
+
+// OutboxDepth returns how many messages the outbox holds, and when the oldest of
+// them was written; the zero time when there is none.
+func (d *DB) OutboxDepth(ctx context.Context) (n int, oldest time.Time, err error) {
+	err = d.read(ctx, func(q querier) error {
+		var at int64
+		_, err := get(q, "SELECT COUNT(*), COALESCE(MIN(created_at), 0) FROM outbox", nil, &n, &at)
+		if n > 0 {
+			oldest = timeOf(at)
+		}
+		return err
+	})
+	return n, oldest, err
 }
 
 // Enqueue implements [aptrepo.Tx].

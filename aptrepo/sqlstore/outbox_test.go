@@ -28,3 +28,26 @@ func TestOnMessage(t *testing.T) {
 	}, 1)
 	step(func(tx aptrepo.Tx) error { return tx.Enqueue(aptrepo.Message{Topic: "y"}) }, 2)
 }
+
+func TestOutboxDepth(t *testing.T) {
+	for name, open := range map[string]func(testing.TB) *DB{"SQLite": openSQLite, "PostgreSQL": openPostgres} {
+		t.Run(name, func(t *testing.T) {
+			db := open(t)
+			n, oldest, err := db.OutboxDepth(t.Context())
+			if n != 0 || !oldest.IsZero() || err != nil {
+				t.Errorf("of an empty one: %d, %v, %v", n, oldest, err)
+			}
+			at := time.Date(2026, 5, 12, 10, 0, 0, 0, time.UTC)
+			err = db.Update(t.Context(), func(tx aptrepo.Tx) error {
+				return errors.Join(tx.Enqueue(aptrepo.Message{Topic: "x", CreatedAt: at.Add(time.Minute)}),
+					tx.Enqueue(aptrepo.Message{Topic: "x", CreatedAt: at}))
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if n, oldest, err = db.OutboxDepth(t.Context()); n != 2 || !oldest.Equal(at) || err != nil {
+				t.Errorf("%d, %v, %v", n, oldest, err)
+			}
+		})
+	}
+}

@@ -29,18 +29,19 @@ type background struct {
 }
 
 // startBackground starts it.
-func (c *serveConfig) startBackground(ctx context.Context, o *opened, set *live.Service, users *auth.Service, im *importer.Importer, safety *scanning) (*background, error) {
-	driver, dsn, dialect := "pgx", c.postgres, jobs.Postgres
+func (c *serveConfig) startBackground(ctx context.Context, o *opened, set *live.Service, users *auth.Service, im *importer.Importer, safety *scanning,
+	observe func(kind string, took time.Duration, a jobs.Attempt)) (*background, error) {
+	driver, dsn, dialect := "pgx", c.postgres, c.jobsDialect()
 	server := "" // PostgreSQL may have others, of no name of their own
 	if c.sqlite != "" {
-		driver, dsn, dialect, server = "sqlite", sqlstore.SQLiteDSN(c.sqlite), jobs.SQLite, "local"
+		driver, dsn, server = "sqlite", sqlstore.SQLiteDSN(c.sqlite), "local"
 	}
 	pool, err := sql.Open(driver, dsn)
 	if err != nil {
 		return nil, errors.New("opening the database for jobs: --database-url is not valid") // err may hold the password
 	}
 	pool.SetMaxOpenConns(jobConnections)
-	b := &background{pool: pool, runner: &jobs.Runner{DB: pool, Dialect: dialect, Server: server, Logger: c.log}}
+	b := &background{pool: pool, runner: &jobs.Runner{DB: pool, Dialect: dialect, Server: server, Logger: c.log, Observe: observe}}
 	mail := c.mailPoster(o, set, users)
 	b.runner.Register(mail.kinds()...)
 	events := c.newNotifier(o, set, mail)
@@ -59,6 +60,14 @@ func (c *serveConfig) startBackground(ctx context.Context, o *opened, set *live.
 	b.relay = jobs.NewRelay(outbox{o.db}, b.runner)
 	o.db.OnMessage(b.relay.Wake)
 	return b, nil
+}
+
+// jobsDialect is that of the database for the queue of jobs.
+func (c *storeConfig) jobsDialect() jobs.Dialect {
+	if c.sqlite != "" {
+		return jobs.SQLite
+	}
+	return jobs.Postgres
 }
 
 // followSources keeps to the sources, the schedule and the offers of the

@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/repod-io/repod/aptrepo"
+	live "github.com/repod-io/repod/aptrepo/settings"
 	"github.com/repod-io/repod/httpapi/client"
 )
 
@@ -32,10 +33,12 @@ func (p *program) doctorCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "doctor",
 		Short: "Check that everything a server needs works",
-		Long: `doctor checks the settings of repod serve, the database, the storage, signing
-and the free disk space and, when REPOD_URL is set, the server there. It prints
-a line for each and, where something fails, what to do. It may run beside a
-server, with the same settings. The exit status is 1 when a check failed.`,
+		Long: `doctor checks the settings of repod serve, secrets that others can read, the
+database and its clock, the storage, signing, the free disk space, and what the
+settings lead to: clamd, mail, the directory, webhooks and the public URL. When
+REPOD_URL is set, it asks the server there. It prints a line for each and, where
+something fails, what to do. It may run beside a server, with the same settings.
+The exit status is 1 when a check failed.`,
 		Example: "  repod doctor --data-dir /var/lib/repod",
 		GroupID: "server",
 		Args:    cobra.NoArgs,
@@ -118,36 +121,26 @@ func (c *serveConfig) examine(ctx context.Context, found *checkups) {
 			found.add("storage space", detail, err)
 		}
 	}
+	c.examineSecrets(found)
 	o, err := c.open(ctx, slog.New(slog.DiscardHandler))
 	if err != nil {
 		found.add("repository", "", err)
 		return
 	}
 	defer o.Close()
-	health := o.repo.Check(ctx)
-	database := "SQLite: " + c.sqlite
-	if c.postgres != "" {
-		database = "PostgreSQL"
+	c.examineDatabase(ctx, o, found)
+	if err = c.probe(ctx); err == nil {
+		err = probeStorage(ctx, o.files)
 	}
-	found.add("database", database, health.Database)
-	err = health.Storage
-	if err == nil {
-		err = c.probe(ctx)
-	}
-	found.add("storage", c.filesName()+": files can be written, read and deleted", err)
+	found.add("storage", c.filesName()+": files can be written, replaced, read, listed and deleted", err)
 	detail, err = signingKey(ctx, o.repo, time.Now())
-	found.add("signing", detail, errors.Join(health.Signing, err))
-	c.examineScanner(ctx, o, found)
+	found.add("signing", detail, errors.Join(o.repo.Check(ctx).Signing, err))
+	c.examineOutside(ctx, o, found)
 }
 
 // examineScanner checks the clamd of the settings, if they have one.
-func (c *serveConfig) examineScanner(ctx context.Context, o *opened, found *checkups) {
-	c.log = slog.New(slog.DiscardHandler)
-	set, err := c.liveSettings(ctx, o)
-	if err != nil {
-		found.add("settings", "", err)
-		return
-	}
+func (c *serveConfig) examineScanner(ctx context.Context, set *live.Service, found *checkups) {
+	var err error
 	clamd := (&scanning{config: c, set: set}).clamd()
 	if clamd == nil {
 		return
@@ -248,11 +241,7 @@ func (p *program) examineServer(ctx context.Context, found *checkups) {
 	if err != nil {
 		return
 	}
-	err = nil
-	if skew.Abs() > maxClockSkew {
-		err = fmt.Errorf("the server's clock differs by %v: set both by NTP, apt refuses indices from the future", skew.Round(time.Second))
-	}
-	found.add("clock", "the same as the server's within a minute", err)
+	found.add("clock", "the same as the server's within a minute", sameClock("the server's", skew))
 	if !c.HasToken() {
 		return
 	}

@@ -26,6 +26,7 @@ import (
 	"github.com/repod-io/repod/auth"
 	"github.com/repod-io/repod/auth/oidc"
 	"github.com/repod-io/repod/httpapi"
+	"github.com/repod-io/repod/httpapi/metrics"
 )
 
 // shutdownTime is how long requests may take to end after SIGTERM.
@@ -41,8 +42,8 @@ comes from its flag, else from the variable in brackets, else from the file of
 --config. Secrets have variables only:
   REPOD_ADMIN_PASSWORD, REPOD_ADMIN_PASSWORD_FILE
       the first administrator's password (default: random)
-  REPOD_SECRET_KEY
-      in place of --secret-key-file
+  REPOD_SECRET_KEY, REPOD_METRICS_TOKEN
+      in place of --secret-key-file and --metrics-token-file
   REPOD_SIGNING_KEY_PASSPHRASE, REPOD_SIGNING_KEY_PASSPHRASE_FILE
       opens --signing-key-file
   AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, each also with _FILE
@@ -67,6 +68,9 @@ SIGTERM lets requests end (30 s); a second one ends the server at once.`,
 	return cmd
 }
 
+// minMetricsToken keeps a token from being guessed.
+const minMetricsToken = 16
+
 // serveConfig is what the server needs to know.
 type serveConfig struct {
 	storeConfig
@@ -81,6 +85,7 @@ type serveConfig struct {
 	corsOrigins    []string
 	outbound       outbound.Policy
 	clamavUpdate   []string // command
+	metricsToken   string   // "": administrators only
 	poster         *notify.Poster
 	log            *slog.Logger
 }
@@ -116,6 +121,12 @@ func (s *settings) serveConfig(stderr io.Writer) (c serveConfig, err error) {
 	}
 	if c.adminPassword, err = s.secret(adminPassword); err != nil {
 		return c, err
+	}
+	if c.metricsToken, err = s.secret(metricsToken); err != nil {
+		return c, err
+	}
+	if n := len(c.metricsToken); n > 0 && n < minMetricsToken {
+		return c, usagef("--metrics-token-file: the token has %d characters, it needs %d: openssl rand -hex 32 >token; chmod 600 token", n, minMetricsToken)
 	}
 	c.tls, err = s.certificate()
 	return c, err
@@ -208,6 +219,10 @@ func (p *program) serve(ctx context.Context, c serveConfig) error {
 		return err
 	}
 	defer o.Close()
+	measured, err := newMeasures(o)
+	if err != nil {
+		return err
+	}
 	set, err := c.liveSettings(ctx, o)
 	if err != nil {
 		return err
@@ -224,13 +239,16 @@ func (p *program) serve(ctx context.Context, c serveConfig) error {
 	defer safety.db.Close()
 	safety.db.start(ctx, c.log)
 	o.repo.Official = imports.Official
-	work, err := c.startBackground(ctx, o, set, users, imports, safety)
+	work, err := c.startBackground(ctx, o, set, users, imports, safety, measured.meter.Attempt)
 	if err != nil {
 		return err
 	}
 	defer work.pool.Close()
 
 	counter := downloadCounter(o, set, c.log)
+	if err := measured.watch(c, o, work, safety, counter); err != nil {
+		return err
+	}
 
 	var ready atomic.Bool
 	handler, err := httpapi.New(httpapi.Config{
@@ -254,6 +272,9 @@ func (p *program) serve(ctx context.Context, c serveConfig) error {
 		CORSOrigins:    c.corsOrigins,
 		Logger:         c.log,
 		Ready:          ready.Load,
+		Observer:       measured.meter,
+		Metrics:        metrics.Handler(measured.registry, c.log),
+		MetricsToken:   c.metricsToken,
 	})
 	if err != nil {
 		return err

@@ -13,6 +13,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/repod-io/repod/cmd/repod/boundtest"
 )
 
 // A testServer is a repod serve of its own.
@@ -41,7 +43,7 @@ func launch(dir, log string, env []string, args ...string) (*testServer, error) 
 	s.cmd = exec.Command(program)
 	s.cmd.Args = append([]string{"repod", "serve", "--listen", "127.0.0.1:0"}, args...) // see TestMain
 	s.cmd.Dir, s.cmd.Env, s.cmd.Stderr = dir, env, out
-	if err := s.cmd.Start(); err != nil {
+	if err := boundtest.Start(s.cmd); err != nil {
 		return nil, err
 	}
 	go func() { s.ended <- s.cmd.Wait() }()

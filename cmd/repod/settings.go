@@ -49,6 +49,7 @@ var serveSettings = []setting{
 	{"tls-key-file", "", "`file` with its private key in PEM"},
 	{"rate-limits", "", "`requests` a minute by class, e.g. upload=200, or off"},
 	{"cors-origins", "", "`origins` whose scripts may call the API, e.g. https://console.example.com"},
+	{"metrics-token-file", "", "`file` with a bearer token of 16 characters or more that may read /metrics (default: administrators only)"},
 	{"log-format", "", "`format`: text or json (default: text on a terminal, else json)"},
 	{"log-level", "info", "`level`: debug, info, warn or error"},
 }
@@ -60,6 +61,7 @@ const (
 	secretKey         = "secret-key" // its file has a flag
 	signingPassphrase = "signing-key-passphrase"
 	adminPassword     = "admin-password"
+	metricsToken      = "metrics-token" // its file has a flag
 )
 
 // configKeys returns what a configuration file may hold.
@@ -70,6 +72,7 @@ func configKeys() map[string]bool {
 		signingPassphrase + "-file": true,
 		adminPassword:               true,
 		adminPassword + "-file":     true,
+		metricsToken:                true,
 	}
 	for _, s := range slices.Concat(storeSettings, serveSettings) {
 		keys[s.name] = true
@@ -112,7 +115,7 @@ func loadSettings(flags *pflag.FlagSet, env func(string) string) (*settings, err
 	if s.file, err = parseConfig(text); err != nil {
 		return nil, usagef("%s: %w", path, err)
 	}
-	for _, name := range []string{secretKey, signingPassphrase, adminPassword} {
+	for _, name := range []string{secretKey, signingPassphrase, adminPassword, metricsToken} {
 		if s.file[name] == "" {
 			continue
 		}
@@ -151,7 +154,7 @@ func (s *settings) secret(name string) (string, error) {
 	case path == "":
 		return value, nil
 	}
-	if name == secretKey {
+	if name == secretKey || name == metricsToken {
 		if err := guarded(path, 0o077); err != nil {
 			return "", err
 		}

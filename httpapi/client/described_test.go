@@ -254,7 +254,7 @@ var elsewhere = []string{"WithToken", "Address", "HasToken", "Do", "Follow"}
 // withoutMethod are the routes that the client has no method for: pages, what
 // administrators do in a browser, and statistics.
 var withoutMethod = strings.Fields(`
-GET:/ GET:/ui GET:/ui/{path} GET:/apt/{path} GET:/openapi.json GET:/docs GET:/docs/{asset}
+GET:/ GET:/metrics GET:/ui GET:/ui/{path} GET:/apt/{path} GET:/openapi.json GET:/docs GET:/docs/{asset}
 POST:/auth/change-password GET:/auth/roles PATCH:/auth/users/{username} POST:/auth/users/{username}/reset-password
 POST:/auth/forgot-password POST:/auth/reset-password DELETE:/auth/users/{username}/mfa
 GET:/auth/mfa POST:/auth/mfa POST:/auth/mfa/confirm POST:/auth/mfa/recovery-codes POST:/auth/mfa/disable

@@ -13,6 +13,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/repod-io/repod/cmd/repod/boundtest"
 )
 
 const adminPassword = "End-to-end 4 repod"
@@ -44,7 +46,7 @@ func serve(t *testing.T, dir string, args ...string) *server {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := s.cmd.Start(); err != nil {
+	if err := boundtest.Start(s.cmd); err != nil {
 		t.Fatal(err)
 	}
 	address := make(chan string, 1)

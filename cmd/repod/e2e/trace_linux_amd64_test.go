@@ -119,7 +119,7 @@ func (s *tracedServer) trace(program string, argv []string, started chan<- error
 	s.pid, err = syscall.ForkExec(program, argv, &syscall.ProcAttr{
 		Env:   serverEnv(),
 		Files: []uintptr{w.Fd(), w.Fd(), w.Fd()},
-		Sys:   &syscall.SysProcAttr{Ptrace: true, Setpgid: true},
+		Sys:   &syscall.SysProcAttr{Ptrace: true, Setpgid: true, Pdeathsig: syscall.SIGKILL},
 	})
 	w.Close()
 	if err == nil {
