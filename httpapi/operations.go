@@ -270,10 +270,12 @@ var operations = map[string]operation{
 
 	"GET /jobs/{job_id}": {summary: "Show a job", text: alsoAsEvents, answer: jobJSON{}, media: []string{eventStream}, codes: "job_not_found"},
 
-	"GET /metrics":      {summary: "Get measures for Prometheus", text: "The token of the server's monitors is accepted, too.", media: []string{"text/plain"}, codes: "route_not_found"},
 	"GET /health":       {summary: "Show whether the parts of the server work", answer: healthJSON{}, down: healthJSON{}},
 	"GET /health/live":  {summary: "Tell that the server runs", answer: aliveJSON{}},
 	"GET /health/ready": {summary: "Tell whether the server can work", answer: aliveJSON{}, down: notReadyJSON{}},
+
+	"GET " + metricsPath: {summary: "Get measures for Prometheus", text: "The token that monitors have will do, too.",
+		media: []string{"text/plain", "application/openmetrics-text"}, codes: "route_not_found"},
 
 	"GET /":             {summary: "Lead a browser to the console", status: 302, codes: "route_not_found"},
 	"GET /ui":           {id: "console", summary: "Get the console", text: "Without a slash at the end: lead there.", media: []string{"text/html; charset=utf-8"}, also: []int{302, 304}},
