@@ -45,21 +45,23 @@ var (
 	errScannerAway = errors.New("the scanner is not available")
 )
 
-// probe finds out how everything is: the scanner, which may be far away, beside
-// the rest.
+// probe finds out how everything is: the scanner, which may be far away or hang,
+// beside the rest.
 func (h *health) probe(ctx context.Context) condition {
-	var c condition
-	var beside sync.WaitGroup
-	if h.scanner != nil {
-		beside.Go(func() {
-			s := h.scanner(ctx)
-			if c.scans = s.Enabled; s.Enabled && !s.Available {
-				c.scanner = errScannerAway
-			}
-		})
+	if h.scanner == nil {
+		return condition{Health: h.check(ctx)}
 	}
-	c.Health = h.check(ctx)
-	beside.Wait()
+	scanner := make(chan ScannerStatus, 1)
+	go func() { scanner <- h.scanner(ctx) }()
+	c := condition{Health: h.check(ctx)}
+	select {
+	case s := <-scanner:
+		if c.scans = s.Enabled; s.Enabled && !s.Available {
+			c.scanner = errScannerAway
+		}
+	case <-ctx.Done(): // one that hangs must not look like a lost database
+		c.scans, c.scanner = true, errNoAnswer
+	}
 	return c
 }
 

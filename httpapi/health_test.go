@@ -90,6 +90,21 @@ func TestHealthOfScanner(t *testing.T) {
 	}
 }
 
+// One that hangs in spite of its context is no reason to say that all is lost.
+func TestHealthOfHangingScanner(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		release := make(chan struct{})
+		h := health{
+			now: time.Now, check: func(context.Context) aptrepo.Health { return aptrepo.Health{} },
+			scanner: func(context.Context) ScannerStatus { <-release; return ScannerStatus{} },
+		}
+		if got := h.get(); got.Database != nil || got.Storage != nil || !got.scans || got.scanner == nil {
+			t.Errorf("health is %+v", got)
+		}
+		close(release)
+	})
+}
+
 // TestHealthIsShared asks often and at once.
 func TestHealthIsShared(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -90,10 +90,22 @@ func TestObserverSeesPanics(t *testing.T) {
 	w := new(witness)
 	f := newFixture(t, func(c *Config) { c.Observer = w })
 	f.restart(f.config, func(a *api) {
-		a.router = http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic("x") })
+		a.router = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Path == "/late" {
+				w.WriteHeader(http.StatusOK)
+			}
+			panic("x")
+		})
 	})
 	f.do("GET", "/", "", nil)
 	if got := w.last(t, 1); got.Status != 500 || got.Code != "internal_error" {
+		t.Errorf("%+v", got)
+	}
+	// Half an answer, too, is one request less under way.
+	if resp, err := http.Get(f.server.URL + "/late"); err == nil {
+		resp.Body.Close()
+	}
+	if got := w.last(t, 2); got.Status != 200 {
 		t.Errorf("%+v", got)
 	}
 }

@@ -242,6 +242,31 @@ func TestSendRefused(t *testing.T) {
 	}
 }
 
+// Reach finds what would keep a mail from being sent, and sends none.
+func TestReach(t *testing.T) {
+	for _, kind := range []string{StartTLS, ImplicitTLS, NoTLS} {
+		s := newServer(t, kind)
+		settings := s.settings(kind)
+		if err := s.mailer(settings).Reach(t.Context(), settings); err != nil || !s.authed || len(s.mails) != 0 {
+			t.Errorf("%s: %v; authenticated %t, %d mails", kind, err, s.authed, len(s.mails))
+		}
+	}
+	for name, change := range map[string]func(c *SMTP){
+		"wrong password":    func(c *SMTP) { c.Password = "hunter3" },
+		"unknown authority": func(c *SMTP) { c.RootCAs = x509.NewCertPool() },
+		"bad TLS":           func(c *SMTP) { c.TLS = "ssl" },
+	} {
+		s := newServer(t, StartTLS)
+		settings := s.settings(StartTLS)
+		change(&settings)
+		err := s.mailer(settings).Reach(t.Context(), settings)
+		var e *Error
+		if !errors.As(err, &e) || e.Temporary || strings.Contains(err.Error(), "hunter") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
 func TestGreylistedThenTaken(t *testing.T) {
 	s := newServer(t, StartTLS)
 	s.refuse = []*smtp.SMTPError{{Code: 451, Message: "later"}}

@@ -122,7 +122,7 @@ func (m *Meter) known() {
 	for _, v := range []scan.Verdict{scan.Allow, scan.Warn, scan.Review, scan.Block} {
 		m.verdicts.WithLabelValues(string(v))
 	}
-	for _, op := range []string{opOpen, opPut, opCreate, opDelete, opList} {
+	for _, op := range []string{opOpen, opStat, opPut, opCreate, opDelete, opList} {
 		m.faults.WithLabelValues(op)
 	}
 	for _, code := range []string{"invalid_credentials", "invalid_token", "rate_limited", "internal_error"} {

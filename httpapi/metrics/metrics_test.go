@@ -284,6 +284,7 @@ repod_storage_errors_total{operation="delete"} 0
 repod_storage_errors_total{operation="list"} 0
 repod_storage_errors_total{operation="open"} 0
 repod_storage_errors_total{operation="put"} 1
+repod_storage_errors_total{operation="stat"} 0
 `
 	if err := testutil.GatherAndCompare(registry, strings.NewReader(want), "repod_storage_errors_total"); err != nil {
 		t.Error(err)

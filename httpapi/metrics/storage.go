@@ -14,6 +14,7 @@ import (
 // What the label operation has.
 const (
 	opOpen   = "open"
+	opStat   = "stat"
 	opPut    = "put"
 	opCreate = "create"
 	opDelete = "delete"
@@ -31,6 +32,7 @@ type measured struct {
 
 var (
 	_ storage.Creator     = (*measured)(nil)
+	_ storage.Stater      = (*measured)(nil)
 	_ storage.URLer       = (*measured)(nil)
 	_ storage.TempCleaner = (*measured)(nil)
 )
@@ -92,6 +94,14 @@ func (s *measured) Create(ctx context.Context, key string, r io.ReadSeeker) erro
 	err := storage.Create(ctx, s.Backend, key, r)
 	s.ended(opCreate, began, err)
 	return err
+}
+
+// Stat implements [storage.Stater].
+func (s *measured) Stat(ctx context.Context, key string) (storage.Info, error) {
+	began := time.Now()
+	info, err := storage.Stat(ctx, s.Backend, key)
+	s.ended(opStat, began, err)
+	return info, err
 }
 
 // URL implements [storage.URLer].

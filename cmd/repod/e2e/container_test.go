@@ -12,6 +12,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/repod-io/repod/cmd/repod/boundtest"
 )
 
 const root = "../../.." // of the repository
@@ -59,7 +61,7 @@ func TestContainerfile(t *testing.T) {
 	server := contained(t, image, "serve", "--listen", "127.0.0.1:0", "--data-dir", "/var/lib/repod")
 	log := new(journal)
 	server.Stderr = log
-	if err := server.Start(); err != nil {
+	if err := boundtest.Start(server); err != nil {
 		t.Fatal(err)
 	}
 	ended := make(chan error, 1)
