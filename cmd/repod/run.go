@@ -98,7 +98,7 @@ Exit status: 0 done, 1 failed, 2 bad usage.`,
 		&cobra.Group{ID: "client", Title: "From anywhere:"},
 	)
 	root.AddCommand(p.serveCommand(), p.backupCommand(), p.restoreCommand(), p.fsckCommand(), p.doctorCommand(), p.healthCommand(), p.auditCommand(), p.vulndbCommand(), p.userCommand())
-	root.AddCommand(p.uploadCommand(), p.packagesCommand(), p.promoteCommand(), p.sbomCommand(), p.importCommand(), p.syncCommand(), p.versionCommand())
+	root.AddCommand(p.loginCommand(), p.tokenCommand(), p.uploadCommand(), p.packagesCommand(), p.promoteCommand(), p.sbomCommand(), p.importCommand(), p.syncCommand(), p.versionCommand())
 	return root
 }
 
