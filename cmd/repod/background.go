@@ -26,6 +26,7 @@ type background struct {
 	pool   *sql.DB
 	runner *jobs.Runner
 	relay  *jobs.Relay
+	within time.Duration // work that runs when the server stops may finish
 }
 
 // startBackground starts it.
@@ -41,7 +42,7 @@ func (c *serveConfig) startBackground(ctx context.Context, o *opened, set *live.
 		return nil, errors.New("opening the database for jobs: --database-url is not valid") // err may hold the password
 	}
 	pool.SetMaxOpenConns(jobConnections)
-	b := &background{pool: pool, runner: &jobs.Runner{DB: pool, Dialect: dialect, Server: server, Logger: c.log, Observe: observe}}
+	b := &background{pool: pool, within: shutdownTime, runner: &jobs.Runner{DB: pool, Dialect: dialect, Server: server, Logger: c.log, Observe: observe}}
 	mail := c.mailPoster(o, set, users)
 	b.runner.Register(mail.kinds()...)
 	events := c.newNotifier(o, set, mail)
@@ -107,11 +108,17 @@ func (b *background) schedule(s *live.Settings) error {
 		httpapi.ScheduleRetention(b.runner, s))
 }
 
-// stop lets work that runs finish, for a time.
+// stop lets work that runs finish, for a time. What is then cancelled is told of,
+// but is no failure: it is taken up again, or recorded as interrupted.
 func (b *background) stop(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTime)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), b.within)
 	defer cancel()
-	return b.runner.Stop(ctx)
+	err := b.runner.Stop(ctx)
+	if errors.Is(err, context.DeadlineExceeded) {
+		b.runner.Logger.Warn("background jobs were interrupted", "after", b.within.String())
+		return nil
+	}
+	return err
 }
 
 // mailTo has a notice sent to one operator, once for a key.
