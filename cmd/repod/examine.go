@@ -97,7 +97,7 @@ func sameClock(whose string, skew time.Duration) error {
 func probeStorage(ctx context.Context, b storage.Backend) (err error) {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
-	corner := storage.CheckPrefix + rand.Text() + "/"
+	corner := storage.CheckPrefix + rand.Text() + "-"                   // no directory: it would stay
 	keys := []string{corner + "a_1:2.0~rc1+b1_amd64.deb", corner + "b"} // all that names of packages hold
 	defer func() {
 		clean, cancel := context.WithTimeout(context.WithoutCancel(ctx), reachLimit)

@@ -101,6 +101,26 @@ func TestProbeStorage(t *testing.T) {
 	}
 }
 
+// A directory is left as it was found.
+func TestProbeLeavesNothing(t *testing.T) {
+	path := t.TempDir()
+	dir, err := storage.OpenDir(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer dir.Close()
+	before, err := os.ReadDir(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := probeStorage(t.Context(), dir); err != nil {
+		t.Fatal(err)
+	}
+	if after, err := os.ReadDir(path); err != nil || len(after) != len(before) {
+		t.Errorf("the directory holds %v, held %v (%v)", after, before, err)
+	}
+}
+
 func TestQuickEnough(t *testing.T) {
 	detail, err := quickEnough("SQLite 3", 27, 412*time.Microsecond)
 	if err != nil || detail != "SQLite 3, tables at step 27, answers in 410µs" {
