@@ -78,6 +78,9 @@ func (a *api) finish(rec *recorder, r *http.Request, id string, start time.Time)
 		}
 	}
 	method, took := loggedMethod(r.Method), a.Now().Sub(start)
+	if r.Method == http.MethodHead {
+		rec.bytes = 0 // net/http sends no body
+	}
 	a.observe(rec, method, took)
 	a.Logger.LogAttrs(r.Context(), slog.LevelInfo, "request",
 		slog.String("method", method),

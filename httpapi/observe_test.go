@@ -149,3 +149,16 @@ func TestMetricsSwitchedOff(t *testing.T) {
 	f.get("/metrics", auth.Admin).want(t, 404, "route_not_found")
 	f.do("GET", "/metrics", "", nil, "Authorization", "Bearer ").want(t, 401, "invalid_token")
 }
+
+// The answer to HEAD has no body, and none is counted.
+func TestHeadSendsNothing(t *testing.T) {
+	w := new(witness)
+	f := newFixture(t, func(c *Config) { c.Observer = w })
+	f.do("HEAD", "/health/live", "", nil)
+	if got := w.last(t, 1); got.Sent != 0 {
+		t.Errorf("%d bytes were sent", got.Sent)
+	}
+	if !strings.Contains(f.log.String(), `"method":"HEAD","route":"/health/live","status":200`) || !strings.Contains(f.log.String(), `"bytes":0,`) {
+		t.Errorf("the log says %s", f.log)
+	}
+}

@@ -35,8 +35,8 @@ func (p *program) doctorCommand() *cobra.Command {
 		Short: "Check that everything a server needs works",
 		Long: `doctor checks the settings of repod serve, secrets that others can read, the
 database and its clock, the storage, signing, the free disk space, and what the
-settings lead to: clamd, mail, the directory, webhooks and the public URL. When
-REPOD_URL is set, it asks the server there. It prints a line for each and, where
+settings lead to: clamd, mail, the directory, webhooks and the public URL; and
+how sources and feeds were last updated. When REPOD_URL is set, it asks the server there. It prints a line for each and, where
 something fails, what to do. It may run beside a server, with the same settings.
 The exit status is 1 when a check failed.`,
 		Example: "  repod doctor --data-dir /var/lib/repod",
@@ -78,7 +78,7 @@ func (p *program) doctor(ctx context.Context, s *settings, asJSON bool) error {
 	c, err := s.serveConfig(io.Discard)
 	found.add("configuration", "all settings are valid", err)
 	if err == nil {
-		c.examine(ctx, &found)
+		c.examine(ctx, s, &found)
 	}
 	if p.env("REPOD_URL") != "" {
 		p.examineServer(ctx, &found)
@@ -111,7 +111,7 @@ func (p *program) printCheckups(found checkups, asJSON bool) error {
 }
 
 // examine checks the local parts of a repository.
-func (c *serveConfig) examine(ctx context.Context, found *checkups) {
+func (c *serveConfig) examine(ctx context.Context, s *settings, found *checkups) {
 	found.add("data directory", c.dataDir, checkDataDir(c.dataDir))
 	detail, err := freeSpace(c.dataDir)
 	found.add("disk space", detail, err)
@@ -121,7 +121,7 @@ func (c *serveConfig) examine(ctx context.Context, found *checkups) {
 			found.add("storage space", detail, err)
 		}
 	}
-	c.examineSecrets(found)
+	c.examineSecrets(s, found)
 	o, err := c.open(ctx, slog.New(slog.DiscardHandler))
 	if err != nil {
 		found.add("repository", "", err)

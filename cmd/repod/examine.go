@@ -34,17 +34,25 @@ const (
 
 // examineSecrets looks for files with secrets that others can read. Those that the
 // server itself refuses are reported by the check of the configuration.
-func (c *serveConfig) examineSecrets(found *checkups) {
+func (c *serveConfig) examineSecrets(s *settings, found *checkups) {
 	var errs []error
-	for _, path := range []string{c.keyFile(), c.sqlite} {
+	check := func(path string, forbidden fs.FileMode) {
 		if path == "" {
-			continue
+			return
 		}
-		if err := guarded(path, 0o077); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := guarded(path, forbidden); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			errs = append(errs, err)
 		}
 	}
-	found.add("secrets", "the secret key and the database are this user's alone", errors.Join(errs...))
+	check(c.keyFile(), 0o077)
+	check(c.sqlite, 0o077)
+	for _, path := range []string{ // a group may be who starts the server
+		s.get(adminPassword + "-file"), s.get(signingPassphrase + "-file"),
+		s.env(accessKey + "_FILE"), s.env(secretAccessKey + "_FILE"),
+	} {
+		check(path, 0o007)
+	}
+	found.add("secrets", "the secret key and the database are this user's alone, and nobody may read the files of secrets", errors.Join(errs...))
 }
 
 // examineDatabase measures how the database answers.
@@ -97,7 +105,7 @@ func sameClock(whose string, skew time.Duration) error {
 func probeStorage(ctx context.Context, b storage.Backend) (err error) {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
-	corner := storage.CheckPrefix + rand.Text() + "/"
+	corner := storage.CheckPrefix + rand.Text() + "-"                   // no directory: it would stay
 	keys := []string{corner + "a_1:2.0~rc1+b1_amd64.deb", corner + "b"} // all that names of packages hold
 	defer func() {
 		clean, cancel := context.WithTimeout(context.WithoutCancel(ctx), reachLimit)
@@ -180,10 +188,15 @@ func (c *serveConfig) examineOutside(ctx context.Context, o *opened, found *chec
 		found.add("mail", now.SMTP.Host+" takes mail of this server", c.advise(err, "check the settings smtp.*, then POST /settings/test-email"))
 	}
 	if now.LDAP.Enabled {
-		_, err := c.testLDAP(ctx, now.LDAP)
-		found.add("directory", receiver(now.LDAP.URL)+" can be searched", c.advise(err, "check the settings ldap.*, then POST /settings/test-ldap"))
+		encrypted, err := c.testLDAP(ctx, now.LDAP)
+		detail := receiver(now.LDAP.URL) + " can be searched"
+		if !encrypted {
+			detail += ", but passwords go there in the clear: set ldap.starttls, or an ldaps:// address"
+		}
+		found.add("directory", detail, c.advise(err, "check the settings ldap.*, then POST /settings/test-ldap"))
 	}
 	c.examineWebhooks(ctx, o, now.Webhook, found)
+	c.examineUpdates(ctx, o, set, found)
 }
 
 // advise adds what to do about a connection that failed.

@@ -6,16 +6,20 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/repod-io/repod/aptrepo/storage"
+	"github.com/repod-io/repod/aptrepo/upstream"
+	"github.com/repod-io/repod/scan/vuln"
 )
 
 // A flawed storage breaks one of the rules that doctor tries out.
@@ -98,6 +102,26 @@ func TestProbeStorage(t *testing.T) {
 		for info := range s.Mem.List(t.Context(), "") {
 			t.Errorf("one that %s: %s is left", flaw, info.Key)
 		}
+	}
+}
+
+// A directory is left as it was found.
+func TestProbeLeavesNothing(t *testing.T) {
+	path := t.TempDir()
+	dir, err := storage.OpenDir(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer dir.Close()
+	before, err := os.ReadDir(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := probeStorage(t.Context(), dir); err != nil {
+		t.Fatal(err)
+	}
+	if after, err := os.ReadDir(path); err != nil || len(after) != len(before) {
+		t.Errorf("the directory holds %v, held %v (%v)", after, before, err)
 	}
 }
 
@@ -214,4 +238,74 @@ func TestDoctorLooksOutside(t *testing.T) {
 	}
 	set("http://"+dead, mail, hook.URL, "ldap://"+dead)
 	expect("unreachable", doctor("any"), "FAIL  public URL ", "clients cannot get there from here")
+}
+
+// What a server could not fetch is told of, and what it was asked for is said.
+func TestDoctorTellsOfUpdates(t *testing.T) {
+	s := startServer(t)
+	data := filepath.Join(filepath.Dir(s.log), "data")
+	doctor := func() string {
+		_, stdout, _ := invoke(t, nil, "doctor", "--data-dir", data)
+		return stdout
+	}
+	if out := doctor(); !strings.Contains(out, "ok    sources ") || !strings.Contains(out, "ok    feeds ") || strings.Contains(out, "FAIL") {
+		t.Errorf("at first:\n%s", out)
+	}
+	setting, err := testSettings(t, nil, "--data-dir", data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := setting.storeConfig()
+	if err != nil {
+		t.Fatal(err)
+	}
+	o, err := c.open(t.Context(), slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer o.Close()
+	presets := upstream.Presets()
+	i := slices.IndexFunc(presets, func(s upstream.Source) bool { return s.Enabled })
+	if i < 0 {
+		t.Fatal("no preset is enabled")
+	}
+	source := presets[i].ID
+	err = o.db.SaveState(t.Context(), upstream.State{
+		SourceID: source, Status: "error", LastAttempt: time.Now().UTC().Truncate(time.Second), Code: "upstream_unreachable", Detail: "no answer",
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	feeds := openVulnData(o, slog.New(slog.DiscardHandler))
+	defer feeds.Close()
+	if _, err := feeds.Import(t.Context(), vuln.Feed{ID: "kev", Kind: vuln.KEV, Err: errors.New("the server answered 500")}); err != nil {
+		t.Fatal(err)
+	}
+	out := doctor()
+	for _, want := range []string{
+		"FAIL  sources ", source + " (upstream_unreachable: no answer)", "POST /import/sync/{source_id}",
+		"FAIL  feeds ", "kev (the server answered 500)", "POST /security/rescan",
+	} {
+		if !strings.Contains(out, want) {
+			t.Errorf("no %q in\n%s", want, out)
+		}
+	}
+}
+
+func TestDoctorOnFilesOfSecrets(t *testing.T) {
+	s := startServer(t)
+	data := filepath.Join(filepath.Dir(s.log), "data")
+	for mode, want := range map[os.FileMode]string{0o640: "ok    secrets ", 0o604: "FAIL  secrets ", 0o600: "ok    secrets "} {
+		path := filepath.Join(t.TempDir(), "password")
+		if err := os.WriteFile(path, []byte(testPassword), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chmod(path, mode); err != nil {
+			t.Fatal(err)
+		}
+		_, out, _ := invoke(t, map[string]string{"REPOD_ADMIN_PASSWORD_FILE": path}, "doctor", "--data-dir", data)
+		if !strings.Contains(out, want) || strings.HasPrefix(want, "FAIL") && !strings.Contains(out, "chmod 0600 "+path) {
+			t.Errorf("mode %04o: no %q in\n%s", mode, want, out)
+		}
+	}
 }

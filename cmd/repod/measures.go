@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"path/filepath"
 	"syscall"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -55,6 +56,7 @@ func (m *measures) watch(c serveConfig, o *opened, work *background, safety *sca
 	s.Repo, s.Jobs, s.Outbox = o.repo, work.runner.Counts, o.db.OutboxDepth
 	s.Feeds = func(ctx context.Context) ([]vuln.FeedStatus, error) { return safety.db.Status(ctx) }
 	s.Free = map[string]func() (uint64, error){"data": func() (uint64, error) { return freeBytes(c.dataDir) }}
+	s.Scanner, s.Spool = safety.status, filepath.Join(c.dataDir, "spool")
 	if c.files != "" {
 		s.Free["storage"] = func() (uint64, error) { return freeBytes(c.files) }
 	}

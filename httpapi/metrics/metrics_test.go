@@ -33,6 +33,7 @@ import (
 	"github.com/repod-io/repod/httpapi/metrics"
 	"github.com/repod-io/repod/index"
 	"github.com/repod-io/repod/scan"
+	"github.com/repod-io/repod/scan/clamav"
 	"github.com/repod-io/repod/scan/vuln"
 )
 
@@ -107,6 +108,20 @@ func (f *fixture) get(t testing.TB, path string) string {
 	return w.Body.String()
 }
 
+// spool makes a directory with files of seven bytes, and a directory.
+func (f *fixture) spool(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	err := errors.Join(
+		os.WriteFile(filepath.Join(dir, "a"), []byte("1234"), 0o600), os.WriteFile(filepath.Join(dir, "b"), []byte("567"), 0o600),
+		os.Mkdir(filepath.Join(dir, "c"), 0o700),
+	)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
 // watchAll has everything looked up.
 func (f *fixture) watchAll(t *testing.T) {
 	t.Helper()
@@ -124,7 +139,11 @@ func (f *fixture) watchAll(t *testing.T) {
 				{ID: "c", Kind: "osv", State: vuln.Never},
 			}, nil
 		},
-		Free: map[string]func() (uint64, error){"data": func() (uint64, error) { return 4096, nil }},
+		Scanner: func(context.Context) httpapi.ScannerStatus {
+			return httpapi.ScannerStatus{Enabled: true, Status: clamav.Status{Available: true, SignatureDate: time.Unix(3000, 0)}}
+		},
+		Spool: f.spool(t),
+		Free:  map[string]func() (uint64, error){"data": func() (uint64, error) { return 4096, nil }},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -175,6 +194,7 @@ func TestValues(t *testing.T) {
 		`repod_feed_timestamp_seconds{kind="osv"} 1000`,
 		`repod_feeds_failed{kind="osv"} 1`,
 		`repod_disk_free_bytes{area="data"} 4096`,
+		`repod_spool_bytes 7`, `repod_scanner_up 1`, `repod_scanner_signatures_timestamp_seconds 3000`,
 		`repod_downloads_total{client="other"} 1`,
 		`repod_download_bytes_total 7`,
 		`repod_collect_success{part="publication"} 1`,

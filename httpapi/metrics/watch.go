@@ -3,8 +3,10 @@ package metrics
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"maps"
 	"math"
+	"os"
 	"slices"
 	"sync"
 	"time"
@@ -13,6 +15,7 @@ import (
 
 	"github.com/repod-io/repod/aptrepo"
 	"github.com/repod-io/repod/aptrepo/jobs"
+	"github.com/repod-io/repod/httpapi"
 	"github.com/repod-io/repod/scan/vuln"
 )
 
@@ -33,6 +36,10 @@ type Sources struct {
 	Feeds func(ctx context.Context) ([]vuln.FeedStatus, error)
 	// Downloads counts downloads.
 	Downloads *aptrepo.DownloadCounter
+	// Scanner says how the scanner for malware is: that of an httpapi.Config.
+	Scanner func(ctx context.Context) httpapi.ScannerStatus
+	// Spool is the directory where files lie while they arrive. Empty: none.
+	Spool string
 	// Free returns the bytes that are free on disks, by what they are for:
 	// "data", "storage".
 	Free map[string]func() (uint64, error)
@@ -63,6 +70,12 @@ func (m *Meter) Watch(s Sources) error {
 	if s.Free != nil {
 		w.add("disks", s.disks)
 	}
+	if s.Scanner != nil {
+		w.add("scanner", s.scanner)
+	}
+	if s.Spool != "" {
+		w.add("spool", s.spool)
+	}
 	if s.Downloads != nil {
 		w.add("downloads", s.downloads)
 	}
@@ -91,6 +104,9 @@ var (
 	descFeedDate      = desc("feed_timestamp_seconds", "Date of the data on vulnerabilities, of the oldest feed of a kind.", "kind")
 	descFeedFailed    = desc("feeds_failed", "Feeds whose last import failed.", "kind")
 	descFree          = desc("disk_free_bytes", "Free space on the disk of the data directory and on that of the storage.", "area")
+	descSpool         = desc("spool_bytes", "Size of the files that are arriving, or are being unpacked.")
+	descScanner       = desc("scanner_up", "Whether the scanner for malware answers and can be relied on: 1 or 0; missing without one.")
+	descSignatures    = desc("scanner_signatures_timestamp_seconds", "Date of the scanner's signatures.")
 	descDownloads     = desc("downloads_total", "Downloads that began, by kind of client.", "client")
 	descDownloadBytes = desc("download_bytes_total", "Bytes of packages that were downloaded.")
 	descLost          = desc("downloads_lost_total", "Downloads that the statistics lack, since they could not be written.")
@@ -101,6 +117,7 @@ var (
 	described = slices.Concat(counted, []*prometheus.Desc{
 		descSuccess, descArtifacts, descArtifactBytes, descNames, descWaiting, descDistributions, descPending, descOldest,
 		descKey, descJobs, descJobWait, descOutbox, descOutboxAge, descFeedDate, descFeedFailed, descFree,
+		descSpool, descScanner, descSignatures,
 	})
 	counted = []*prometheus.Desc{descDownloads, descDownloadBytes, descLost}
 )
@@ -223,6 +240,42 @@ func (s *Sources) disks(_ context.Context, set setter) error {
 		set(descFree, float64(free), area)
 	}
 	return errors.Join(errs...)
+}
+
+func (s *Sources) scanner(ctx context.Context, set setter) error {
+	status := s.Scanner(ctx)
+	if !status.Enabled {
+		return nil
+	}
+	up := 0.0
+	if status.Available && status.Detail == "" {
+		up = 1
+	}
+	set(descScanner, up)
+	if !status.SignatureDate.IsZero() {
+		set(descSignatures, seconds(status.SignatureDate))
+	}
+	return nil
+}
+
+func (s *Sources) spool(_ context.Context, set setter) error {
+	entries, err := os.ReadDir(s.Spool)
+	if err != nil {
+		return err
+	}
+	var size int64
+	for _, e := range entries {
+		info, err := e.Info()
+		switch {
+		case errors.Is(err, fs.ErrNotExist): // it has arrived
+		case err != nil:
+			return err
+		case info.Mode().IsRegular():
+			size += info.Size()
+		}
+	}
+	set(descSpool, float64(size))
+	return nil
 }
 
 func (s *Sources) downloads(_ context.Context, set setter) error {

@@ -13,7 +13,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/repod-io/repod/aptrepo/jobs"
+	"github.com/repod-io/repod/httpapi"
 	"github.com/repod-io/repod/httpapi/metrics"
+	"github.com/repod-io/repod/scan/clamav"
 )
 
 // gathered returns the values of gauges without labels, or of a part.
@@ -152,4 +154,37 @@ func TestWatchFails(t *testing.T) {
 			}
 		}
 	})
+}
+
+// A scanner that does not answer, or cannot be relied on, is down; where there is
+// none, there is nothing to say.
+func TestWatchScanner(t *testing.T) {
+	for name, tt := range map[string]struct {
+		status httpapi.ScannerStatus
+		known  bool
+		up     float64
+	}{
+		"none":    {httpapi.ScannerStatus{}, false, 0},
+		"well":    {httpapi.ScannerStatus{Enabled: true, Status: clamav.Status{Available: true}}, true, 1},
+		"gone":    {httpapi.ScannerStatus{Enabled: true, Status: clamav.Status{Detail: "away"}}, true, 0},
+		"limited": {httpapi.ScannerStatus{Enabled: true, Status: clamav.Status{Available: true, Detail: "limits"}}, true, 0},
+	} {
+		got := gathered(t, watch(t, metrics.Sources{Scanner: func(context.Context) httpapi.ScannerStatus { return tt.status }}))
+		up, known := got["repod_scanner_up"]
+		if up != tt.up || known != tt.known || got["repod_collect_success scanner"] != 1 {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+}
+
+// What cannot be looked at is no success.
+func TestWatchSpool(t *testing.T) {
+	dir := t.TempDir()
+	if got := gathered(t, watch(t, metrics.Sources{Spool: dir})); got["repod_collect_success spool"] != 1 || got["repod_spool_bytes"] != 0 {
+		t.Error(got)
+	}
+	got := gathered(t, watch(t, metrics.Sources{Spool: dir + "/gone"}))
+	if _, known := got["repod_spool_bytes"]; known || got["repod_collect_success spool"] != 0 {
+		t.Error(got)
+	}
 }
