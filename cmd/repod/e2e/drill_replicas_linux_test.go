@@ -31,6 +31,7 @@ func TestDrillR10Replicas(t *testing.T) {
 		p.Signal(syscall.SIGSTOP)
 		time.Sleep(time.Second + rand.N(either(3*time.Second, 12*time.Second)))
 		p.Signal(syscall.SIGCONT)
+		x.ledger.gapless = true
 		if err := x.ledger.generations(t.Context()); err != nil {
 			t.Error(err)
 		}

@@ -25,6 +25,9 @@ type ledger struct {
 	files string // directory of the storage
 	// newest is the highest generation seen so far, by distribution.
 	newest map[string]generation
+	// gapless says that no server was killed: one that was may have left a
+	// manifest that nobody made current, the number of which is not used again.
+	gapless bool
 }
 
 type generation struct {
@@ -64,8 +67,8 @@ func (l *ledger) rows(ctx context.Context, query string, f func(scan func(...any
 	return rows.Err()
 }
 
-// generations checks INV3: the generations of each distribution have numbers
-// without a gap and dates that do not go back, and the current one is the last;
+// generations checks INV3: the generations of each distribution have numbers that
+// grow, and dates that do not go back, and the current one is the last;
 // and none is older than what was seen here before.
 func (l *ledger) generations(ctx context.Context) error {
 	var errs []error
@@ -76,7 +79,7 @@ func (l *ledger) generations(ctx context.Context) error {
 		if err := scan(&codename, &g.number, &g.date); err != nil {
 			return err
 		}
-		if was, ok := last[codename]; ok && (g.number != was.number+1 || g.date < was.date) {
+		if was, ok := last[codename]; ok && (l.gapless && g.number != was.number+1 || g.number <= was.number || g.date < was.date) {
 			errs = append(errs, fmt.Errorf("INV3: %s: generation %d of %v follows %d of %v", codename, g.number, g.date, was.number, was.date))
 		}
 		last[codename] = g
