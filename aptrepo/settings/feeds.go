@@ -1,10 +1,8 @@
 package settings
 
 import (
-	"fmt"
 	"reflect"
 	"regexp"
-	"slices"
 )
 
 // A Feed is a source of vulnerability data; see package scan/vuln.
@@ -24,31 +22,18 @@ const maxFeeds = 100
 
 // feeds reads a list of feeds.
 func (p *patcher) feeds(dst reflect.Value, value any, path string) {
-	items, ok := p.items(value, path, maxFeeds)
-	if !ok {
-		return
-	}
-	list := Feeds{}
-	for i, item := range items {
-		at := fmt.Sprintf("%s[%d]", path, i)
-		object, ok := item.(map[string]any)
-		if !ok {
-			p.add(at, "must be an object")
-			continue
-		}
+	id := func(f *Feed) string { return f.ID }
+	list, ok := objects(p, value, path, maxFeeds, id, func(object map[string]any, at string) (Feed, bool) {
 		f := Feed{Enabled: true}
 		p.item(reflect.ValueOf(&f).Elem(), object, at)
-		for _, missing := range []struct{ name, value string }{{"id", f.ID}, {"kind", f.Kind}, {"url", f.URL}} {
-			if missing.value == "" {
-				p.add(at+"."+missing.name, "must not be empty")
-			}
-		}
-		if slices.ContainsFunc(list, func(o Feed) bool { return o.ID == f.ID }) {
-			p.add(at+".id", "must not be there twice")
-		}
-		list = append(list, f)
+		p.required(at, "id", f.ID)
+		p.required(at, "kind", f.Kind)
+		p.required(at, "url", f.URL)
+		return f, true
+	}, nil)
+	if ok {
+		dst.Set(reflect.ValueOf(Feeds(list)))
 	}
-	dst.Set(reflect.ValueOf(list))
 }
 
 // presetFeeds are those that a repository begins with.

@@ -200,6 +200,46 @@ func (p *patcher) items(value any, path string, most int) ([]any, bool) {
 	return items, ok
 }
 
+// objects reads a list of objects of which each has an ID of its own. read reads
+// one of them, and reports whether there is anything of it; check, which may be
+// nil, finds its faults.
+func objects[T any](p *patcher, value any, path string, most int, id func(*T) string,
+	read func(object map[string]any, at string) (T, bool), check func(one *T, at string),
+) ([]T, bool) {
+	items, ok := p.items(value, path, most)
+	if !ok {
+		return nil, false
+	}
+	list := []T{}
+	for i, item := range items {
+		at := fmt.Sprintf("%s[%d]", path, i)
+		object, ok := item.(map[string]any)
+		if !ok {
+			p.add(at, "must be an object")
+			continue
+		}
+		one, ok := read(object, at)
+		if !ok {
+			continue
+		}
+		if slices.ContainsFunc(list, func(o T) bool { return id(&o) == id(&one) }) {
+			p.add(at+".id", "must not be there twice")
+		}
+		if check != nil {
+			check(&one, at)
+		}
+		list = append(list, one)
+	}
+	return list, true
+}
+
+// required finds fault with an empty text.
+func (p *patcher) required(at, name, value string) {
+	if value == "" {
+		p.add(at+"."+name, "must not be empty")
+	}
+}
+
 // item reads an object among the items of a list into dst, and reports whether
 // it has no faults.
 func (p *patcher) item(dst reflect.Value, object map[string]any, at string) bool {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"maps"
 	"net/url"
 	"reflect"
@@ -59,36 +58,26 @@ const maxSources = 200
 
 // sources reads a list of sources over the present one.
 func (p *patcher) sources(dst reflect.Value, present Sources, value any, path string) {
-	items, ok := p.items(value, path, maxSources)
-	if !ok {
-		return
-	}
-	list := Sources{}
-	for i, item := range items {
-		at := fmt.Sprintf("%s[%d]", path, i)
-		s, ok := p.source(item, at)
+	id := func(s *upstream.Source) string { return s.ID }
+	list, ok := objects(p, value, path, maxSources, id, func(object map[string]any, at string) (upstream.Source, bool) {
+		s, ok := p.source(object, at)
 		if !ok {
-			continue
+			return s, false
 		}
 		p.keepPassword(&s, present, at)
-		if slices.ContainsFunc(list, func(o upstream.Source) bool { return o.ID == s.ID }) {
-			p.add(at+".id", "must not be there twice")
-		}
+		return s, true
+	}, func(s *upstream.Source, at string) {
 		for _, f := range s.Validate() {
 			p.add(at+"."+f.Field, "%s", f.Message)
 		}
-		list = append(list, s)
+	})
+	if ok {
+		dst.Set(reflect.ValueOf(Sources(list)))
 	}
-	dst.Set(reflect.ValueOf(list))
 }
 
 // source reads one source, with its defaults.
-func (p *patcher) source(value any, at string) (upstream.Source, bool) {
-	object, ok := value.(map[string]any)
-	if !ok {
-		p.add(at, "must be an object")
-		return upstream.Source{}, false
-	}
+func (p *patcher) source(object map[string]any, at string) (upstream.Source, bool) {
 	object = maps.Clone(object)
 	if target, given := object["target_distribution"]; given && target == nil {
 		delete(object, "target_distribution") // it serves all of them
@@ -123,7 +112,18 @@ func (p *patcher) keepPassword(s *upstream.Source, present Sources, at string) {
 
 // sealSources returns the list as it is stored.
 func (s *Service) sealSources(list Sources) ([]any, error) {
-	text, err := json.Marshal([]upstream.Source(list))
+	return s.sealItems([]upstream.Source(list), "url", sourcePath, func(i int) (id, secret string) {
+		if maskURL(list[i].URL) == list[i].URL {
+			return "", ""
+		}
+		return list[i].ID, list[i].URL
+	})
+}
+
+// sealItems returns the items of a list as they are stored: one field of each is
+// sealed, if that has a secret.
+func (s *Service) sealItems(list any, field string, path func(id string) string, secretOf func(i int) (id, secret string)) ([]any, error) {
+	text, err := json.Marshal(list)
 	if err != nil {
 		return nil, err
 	}
@@ -131,15 +131,16 @@ func (s *Service) sealSources(list Sources) ([]any, error) {
 	if err := json.Unmarshal(text, &items); err != nil {
 		return nil, err
 	}
-	for i, source := range list {
-		if maskURL(source.URL) == source.URL {
+	for i, item := range items {
+		id, secret := secretOf(i)
+		if secret == "" {
 			continue
 		}
-		sealed, err := s.seal(sourcePath(source.ID), source.URL)
+		sealed, err := s.seal(path(id), secret)
 		if err != nil {
 			return nil, err
 		}
-		items[i].(map[string]any)["url"] = sealed
+		item.(map[string]any)[field] = sealed
 	}
 	return items, nil
 }

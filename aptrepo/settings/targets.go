@@ -1,8 +1,6 @@
 package settings
 
 import (
-	"encoding/json"
-	"fmt"
 	"reflect"
 	"slices"
 )
@@ -60,18 +58,8 @@ const maxTargets = 20
 // targets reads a list of targets over the present one. Mask stands for the
 // secret that the target of the ID has.
 func (p *patcher) targets(dst reflect.Value, present Targets, value any, path string) {
-	items, ok := p.items(value, path, maxTargets)
-	if !ok {
-		return
-	}
-	list := Targets{}
-	for i, item := range items {
-		at := fmt.Sprintf("%s[%d]", path, i)
-		object, ok := item.(map[string]any)
-		if !ok {
-			p.add(at, "must be an object")
-			continue
-		}
+	id := func(t *Target) string { return t.ID }
+	list, ok := objects(p, value, path, maxTargets, id, func(object map[string]any, at string) (Target, bool) {
 		t := Target{Enabled: true, Events: []string{}, Format: "auto"}
 		p.item(reflect.ValueOf(&t).Elem(), object, at)
 		if object["secret"] == Mask {
@@ -82,40 +70,20 @@ func (p *patcher) targets(dst reflect.Value, present Targets, value any, path st
 				t.Secret = present[had].Secret
 			}
 		}
-		for _, missing := range []struct{ name, value string }{{"id", t.ID}, {"url", t.URL}} {
-			if missing.value == "" {
-				p.add(at+"."+missing.name, "must not be empty")
-			}
-		}
-		if slices.ContainsFunc(list, func(o Target) bool { return o.ID == t.ID }) {
-			p.add(at+".id", "must not be there twice")
-		}
-		list = append(list, t)
+		p.required(at, "id", t.ID)
+		p.required(at, "url", t.URL)
+		return t, true
+	}, nil)
+	if ok {
+		dst.Set(reflect.ValueOf(Targets(list)))
 	}
-	dst.Set(reflect.ValueOf(list))
 }
 
 // sealTargets returns the list as it is stored.
 func (s *Service) sealTargets(list Targets) ([]any, error) {
-	text, err := json.Marshal(list)
-	if err != nil {
-		return nil, err
-	}
-	var items []any
-	if err := json.Unmarshal(text, &items); err != nil {
-		return nil, err
-	}
-	for i, t := range list {
-		if t.Secret == "" {
-			continue
-		}
-		sealed, err := s.seal(targetPath(t.ID), string(t.Secret))
-		if err != nil {
-			return nil, err
-		}
-		items[i].(map[string]any)["secret"] = sealed
-	}
-	return items, nil
+	return s.sealItems(list, "secret", targetPath, func(i int) (id, secret string) {
+		return list[i].ID, string(list[i].Secret)
+	})
 }
 
 func targetPath(id string) string { return targetsPath + "." + id + ".secret" }
