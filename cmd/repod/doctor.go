@@ -36,9 +36,10 @@ func (p *program) doctorCommand() *cobra.Command {
 		Long: `doctor checks the settings of repod serve, secrets that others can read, the
 database and its clock, the storage, signing, the free disk space, and what the
 settings lead to: clamd, mail, the directory, webhooks and the public URL; and
-how sources and feeds were last updated. When REPOD_URL is set, it asks the server there. It prints a line for each and, where
-something fails, what to do. It may run beside a server, with the same settings.
-The exit status is 1 when a check failed.`,
+how sources and feeds were last updated. When REPOD_URL is set, it asks the
+server there. It prints a line for each and, where something fails, what to do.
+It may run beside a server, with the same settings. The exit status is 1 when a
+check failed.`,
 		Example: "  repod doctor --data-dir /var/lib/repod",
 		GroupID: "server",
 		Args:    cobra.NoArgs,
