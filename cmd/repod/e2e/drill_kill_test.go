@@ -11,12 +11,7 @@ import (
 // again.
 func TestDrillR3Kills(t *testing.T) {
 	slow(t)
-	address, dir := freeAddress(t), t.TempDir()
-	front := newRelay(t, address)
-	front.patience = startLimit
-	args := []string{"--listen", address, "--distributions", both}
-	s := serve(t, dir, args...)
-	x := newSite(t, s, "http://"+front.address, sqliteLedger(t, dir))
+	s, x, again := comesAndGoes(t)
 	l := x.load(t)
 	l.cuts = true
 	l.start()
@@ -27,7 +22,7 @@ func TestDrillR3Kills(t *testing.T) {
 		time.Sleep(least + rand.N(most-least))
 		s.kill()
 		began := time.Now()
-		s = serve(t, dir, args...)
+		s = again()
 		starts = append(starts, time.Since(began))
 		if err := x.ledger.generations(t.Context()); err != nil {
 			t.Error(err)

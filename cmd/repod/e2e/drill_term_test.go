@@ -20,12 +20,7 @@ import (
 // signal ends it at once, whatever is under way.
 func TestDrillR17Terms(t *testing.T) {
 	slow(t)
-	address, dir := freeAddress(t), t.TempDir()
-	front := newRelay(t, address)
-	front.patience = startLimit
-	args := []string{"--listen", address, "--distributions", both}
-	s := serve(t, dir, args...)
-	x := newSite(t, s, "http://"+front.address, sqliteLedger(t, dir))
+	s, x, again := comesAndGoes(t)
 	l := x.load(t)
 	l.cuts = true
 	l.start()
@@ -38,12 +33,12 @@ func TestDrillR17Terms(t *testing.T) {
 		if err := s.cmd.ProcessState; !err.Success() {
 			t.Errorf("after SIGTERM: %v", err)
 		}
-		s = serve(t, dir, args...)
+		s = again()
 	}
 	l.stop()
 	told := l.settle()
 	twice := secondTerm(t, s, x.token)
-	s = serve(t, dir, args...)
+	s = again()
 	still(t, x.check.at(s))
 	slowest := quantile(ends, 100)
 	report(t, figure{"R17", "SIGTERM under load (10 uploads a second), started again at once",

@@ -25,6 +25,18 @@ type site struct {
 	args []string
 }
 
+// comesAndGoes starts a server that a test ends, and starts again on the same
+// address and data. Clients of the site wait while it is away.
+func comesAndGoes(t *testing.T) (s *server, x *site, again func() *server) {
+	t.Helper()
+	address, dir := freeAddress(t), t.TempDir()
+	front := newRelay(t, address)
+	front.patience = startLimit
+	again = func() *server { return serve(t, dir, "--listen", address, "--distributions", both) }
+	s = again()
+	return s, newSite(t, s, "http://"+front.address, sqliteLedger(t, dir)), again
+}
+
 // newSite returns a site whose servers, of which s is one, are reached at a base
 // address. The ledger may be nil.
 func newSite(t *testing.T, s *server, base string, l *ledger, args ...string) *site {
