@@ -11,7 +11,6 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 )
 
@@ -23,18 +22,6 @@ func invoke(t *testing.T, env map[string]string, args ...string) (status int, st
 	return status, out.String(), errOut.String()
 }
 
-// answers serves a list of answers, one after the other.
-func answers(t *testing.T, list ...func(http.ResponseWriter)) (*httptest.Server, *atomic.Int64) {
-	var n atomic.Int64
-	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		_, _ = io.Copy(io.Discard, r.Body)
-		i := n.Add(1) - 1
-		list[min(int(i), len(list)-1)](w)
-	}))
-	t.Cleanup(srv.Close)
-	return srv, &n
-}
-
 func refuse(status int, code, retryAfter string) func(http.ResponseWriter) {
 	return func(w http.ResponseWriter) {
 		if retryAfter != "" {
@@ -44,10 +31,6 @@ func refuse(status int, code, retryAfter string) func(http.ResponseWriter) {
 		w.WriteHeader(status)
 		fmt.Fprintf(w, `{"status":%d,"code":%q,"detail":"It is so."}`, status, code)
 	}
-}
-
-func accept(body string) func(http.ResponseWriter) {
-	return func(w http.ResponseWriter) { _, _ = io.WriteString(w, body) }
 }
 
 func hangUp(w http.ResponseWriter) {
@@ -70,13 +53,14 @@ func TestProblemText(t *testing.T) {
 		{200, "<html>", "repod: the answer is not what a repod server says: invalid character '<' looking for beginning of value: check REPOD_URL\n"},
 		{308, "", "repod: the server answered 308 Permanent Redirect, redirecting to https://elsewhere.example.com/: set REPOD_URL to where the server is\n"},
 	} {
-		srv, _ := answers(t, func(w http.ResponseWriter) {
+		srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			if tt.status == 308 {
 				w.Header().Set("Location", "https://elsewhere.example.com/")
 			}
 			w.WriteHeader(tt.status)
 			_, _ = io.WriteString(w, tt.body)
-		})
+		}))
+		t.Cleanup(srv.Close)
 		env := map[string]string{"REPOD_URL": srv.URL}
 		if _, _, stderr := invoke(t, env, "promote", "a", "1", "--from", "x", "--to", "y"); stderr != tt.want {
 			t.Errorf("got  %q\nwant %q", stderr, tt.want)
@@ -229,7 +213,7 @@ func TestPromoteSends(t *testing.T) {
 	var got map[string]any
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_ = json.NewDecoder(r.Body).Decode(&got)
-		accept(`{"status":"promoted","results":[{"arch":"amd64","status":"promoted"},{"arch":"arm64","status":"already_present"}]}`)(w)
+		_, _ = io.WriteString(w, `{"status":"promoted","results":[{"arch":"amd64","status":"promoted"},{"arch":"arm64","status":"already_present"}]}`)
 	}))
 	defer srv.Close()
 	env := map[string]string{"REPOD_URL": srv.URL}
@@ -246,7 +230,8 @@ func TestPromoteSends(t *testing.T) {
 // No error may show the token.
 func TestTokenStaysSecret(t *testing.T) {
 	const token = "repod_verysecret"
-	srv, _ := answers(t, refuse(401, "invalid_token", ""))
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { refuse(401, "invalid_token", "")(w) }))
+	defer srv.Close()
 	for _, address := range []string{srv.URL, "http://127.0.0.1:1"} {
 		env := map[string]string{"REPOD_URL": address, "REPOD_TOKEN": token}
 		for _, args := range [][]string{{"packages"}, {"doctor"}} {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -55,7 +56,7 @@ func TestDoctorComparesClocks(t *testing.T) {
 	} {
 		srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Date", time.Now().Add(skew).UTC().Format(http.TimeFormat))
-			accept(`{"status":"ready"}`)(w)
+			_, _ = io.WriteString(w, `{"status":"ready"}`)
 		}))
 		_, stdout, _ := invoke(t, map[string]string{"REPOD_URL": srv.URL}, "doctor", "--data-dir", t.TempDir())
 		srv.Close()
